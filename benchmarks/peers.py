@@ -1,0 +1,146 @@
+"""The servers that are measured: ``python peers.py NAME PORT MODE``.
+
+All of them do the same: in mode ``line`` they send each line back by itself, with one write; in
+mode ``raw`` they send back what came. Each is written as its library's documentation would have
+it, not tuned for the benchmark. The protocol with the harness:
+
+1. once the server listens it prints ``READY <port>`` (PORT may be 0 for any free one);
+2. on SIGTERM it closes every connection, as its library does when it stops at once;
+3. when nothing of it runs any more it prints ``SHUTDOWN <milliseconds>``, and exits.
+
+A new one is one function with ``@peer``. Its imports belong inside: the libraries of the others
+need not be installed, and their memory and import hooks must not be in the process that is
+measured. For the same reason this file imports nothing of the harness.
+"""
+
+from __future__ import annotations
+
+import resource
+import signal
+import sys
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import trio
+
+HOST = "127.0.0.1"
+BACKLOG = 4096  # what Linux allows by default (net.core.somaxconn); a burst of 2,000 must fit
+CHUNK = 65536
+LIFETIME = 3600  # seconds; no harness that dies leaves a server behind for longer
+
+
+class Job:
+    """What the harness asked for, and the lines that it waits for."""
+
+    def __init__(self, port: int, mode: str) -> None:
+        self.port = port
+        self.mode = mode
+        self._stopping = 0.0
+
+    def ready(self, port: int) -> None:
+        print(f"READY {port}", flush=True)
+
+    def stopping(self) -> None:
+        self._stopping = time.perf_counter()
+
+    def stopped(self) -> None:
+        print(f"SHUTDOWN {(time.perf_counter() - self._stopping) * 1e3:.2f}", flush=True)
+
+
+PEERS: dict[str, Callable[[Job], None]] = {}
+
+
+def peer(serve: Callable[[Job], None]) -> Callable[[Job], None]:
+    PEERS[serve.__name__] = serve
+    return serve
+
+
+@peer
+def trio_serve_tcp(job: Job) -> None:
+    """trio alone: ``trio.serve_tcp``, and the line handler that everybody writes for it."""
+    import trio
+
+    async def line(stream: trio.SocketStream) -> None:
+        buffer = bytearray()
+        try:
+            while data := await stream.receive_some():
+                buffer += data
+                while end := buffer.find(b"\n") + 1:
+                    reply = bytes(buffer[:end])
+                    del buffer[:end]
+                    await stream.send_all(reply)
+        except trio.BrokenResourceError:
+            pass
+
+    async def raw(stream: trio.SocketStream) -> None:
+        try:
+            while data := await stream.receive_some(CHUNK):
+                await stream.send_all(data)
+        except trio.BrokenResourceError:
+            pass
+
+    async def main() -> None:
+        handler = line if job.mode == "line" else raw
+        serve = partial(trio.serve_tcp, handler, job.port, host=HOST, backlog=BACKLOG)
+        with trio.open_signal_receiver(signal.SIGTERM) as signals:
+            async with trio.open_nursery() as nursery:
+                listeners: list[trio.SocketListener] = await nursery.start(serve)
+                job.ready(listeners[0].socket.getsockname()[1])
+                await anext(aiter(signals))
+                job.stopping()
+                nursery.cancel_scope.cancel()
+            job.stopped()
+
+    trio.run(main)
+
+
+@peer
+def trioserver(job: Job) -> None:
+    """Ours, with the handler of the README."""
+    import trio
+
+    from trioserver import StreamRequestHandler, TCPServer
+
+    class Line(StreamRequestHandler):
+        async def handle(self) -> None:
+            async for line in self.rfile:
+                await self.wfile.write(line)
+
+    class Raw(StreamRequestHandler):
+        async def handle(self) -> None:
+            while data := await self.request.receive_some(CHUNK):
+                await self.request.send_all(data)
+
+    async def main() -> None:
+        server = TCPServer((HOST, job.port), Line if job.mode == "line" else Raw)
+        server.request_queue_size = BACKLOG
+        with trio.open_signal_receiver(signal.SIGTERM) as signals:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(server.serve_forever)
+                job.ready(server.server_address[1])
+                await anext(aiter(signals))
+                job.stopping()
+                await server.shutdown()
+                job.stopped()
+
+    trio.run(main)
+
+
+def main() -> None:
+    try:
+        _, name, port, mode = sys.argv
+        serve, job = PEERS[name], Job(int(port), mode)
+    except (ValueError, KeyError):
+        sys.exit(f"usage: peers.py {'|'.join(PEERS)} PORT line|raw")
+    signal.alarm(LIFETIME)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    serve(job)
+
+
+if __name__ == "__main__":
+    main()

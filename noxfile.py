@@ -1,0 +1,117 @@
+"""Every check of the project: ``pip install nox``, then ``nox`` or ``nox -s SESSION``.
+
+Nox is all that has to be there; each session installs what it needs into an environment of its own.
+A plain ``nox`` runs what a change should pass before it is proposed; ``nox -l`` lists the rest.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["tests", "lint", "types", "wheel"]
+# An interpreter that this machine lacks is skipped with a message, under CI too (there nox's own
+# default is an error), and never downloaded: what was tested must not depend on the network.
+nox.options.error_on_missing_interpreters = False
+nox.options.download_python = "never"
+
+ROOT = Path(__file__).parent
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+PROJECT = nox.project.load_toml("pyproject.toml")["project"]
+
+
+def build(session: nox.Session) -> Path:
+    """Build sdist and wheel, the wheel from the sdist, so that a file missing there is noticed."""
+    dist = Path(session.create_tmp()).resolve() / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    session.install("build")
+    session.run("python", "-m", "build", "--outdir", str(dist), str(ROOT), silent=True)
+    (wheel,) = dist.glob("*.whl")
+    session.log(f"built {', '.join(sorted(path.name for path in dist.iterdir()))}")
+    return wheel
+
+
+def install_wheel(session: nox.Session, wheel: Path, extras: str = "") -> None:
+    """Install the wheel, also over an older build of the same version in a reused environment."""
+    session.install("--force-reinstall", f"trioserver{extras} @ {wheel.as_uri()}")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the suite on each interpreter from 3.11 to 3.14 that is installed here."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Run the suite against the built wheel, with nothing imported from the checkout."""
+    install_wheel(session, build(session), "[test]")
+    # Without it the folder that pytest starts in, the checkout, comes before site-packages.
+    env = {"PYTHONSAFEPATH": "1"}
+    code = (
+        "import sys, trioserver, trioserver_adapters\n"
+        "for package in (trioserver, trioserver_adapters):\n"
+        "    assert package.__file__.startswith(sys.prefix), package.__file__\n"
+    )
+    session.run("python", "-c", code, env=env, silent=True)
+    session.run("python", "-m", "pytest", *session.posargs, env=env)
+
+
+@nox.session
+def oldest(session: nox.Session) -> None:
+    """Run the suite against the lowest trio that the project says it supports."""
+    (bound,) = (re.fullmatch(r"trio>=([\d.]+)", dep) for dep in PROJECT["dependencies"])
+    assert bound is not None, "the dependency on trio is no longer one lower bound"
+    session.install("-e", ".[test]", f"trio=={bound[1]}")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check the code with ruff: its rules, then its formatting."""
+    session.install("ruff")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types: mypy, pyright, the public API's completeness, the deliberate misuses."""
+    # Every checker must say yes: what one of them misses is what another is here for.
+    session.install("-e", ".[dev]")
+    session.run("mypy")
+    session.run("pyright")
+    session.run("pyright", "--verifytypes", "trioserver", "--ignoreexternal")
+    session.run("python", "tests/types/check_misuses.py")
+
+
+@nox.session
+def typing_compat(session: nox.Session) -> None:
+    """Check a program that uses the wheel in an environment that also holds trio-typing.
+
+    Its stubs outrank trio's own types. We never type-check there, but users who still have it
+    must not be broken: their programs have to pass, without its mypy plugin. This session is the
+    only place that installs it.
+    """
+    install_wheel(session, build(session))
+    session.install("mypy", "trio-typing")
+    # Away from the checkout and its configuration: only what is installed counts.
+    program = ROOT / "tests" / "types" / "uses_trioserver.py"
+    session.chdir(session.create_tmp())
+    session.run("mypy", "--config-file=", "--strict", "--no-incremental", str(program))
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Measure the core's branch coverage, name the missing lines, fail under the bound."""
+    session.install("-e", ".[test]")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")

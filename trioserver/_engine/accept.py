@@ -1,0 +1,89 @@
+"""The accept loop, one way out for each thing that can happen."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from .._vocabulary.accept_errors import Backoff, Verdict, verdict
+from .._vocabulary.events import AcceptPaused, AcceptResumed
+from .serve import admit
+
+if TYPE_CHECKING:
+    from .engine import Engine
+    from .hooks import Hooks
+
+ACCEPT_BATCH: Final = 64
+"""Requests that may be accepted without a checkpoint: bursts are taken with one wait, and a flood of
+connections can not starve those that are there (P10)."""
+
+
+async def accept_requests(engine: Engine, hooks: Hooks, *, one: bool = False) -> None:
+    """Accept requests until cancelled, or one; each becomes a child task of the server."""
+    backoff = Backoff()
+    in_a_row = 0
+    while True:
+        if _full(engine, hooks):
+            await _wait_for_room(engine, hooks)
+        try:
+            request, client_address = await hooks.get_request()
+        except OSError as error:
+            await _survive(engine, backoff, error)
+            continue
+        admit(engine, hooks, request, client_address)  # P2: no checkpoint between this and get_request
+        if backoff.active:
+            engine.observers.tell(AcceptResumed(time=trio.current_time()))
+        backoff.reset()
+        if one:
+            return
+        in_a_row += 1
+        if in_a_row == ACCEPT_BATCH:
+            in_a_row = 0
+            await trio.lowlevel.checkpoint()  # P10
+
+
+def _full(engine: Engine, hooks: Hooks) -> bool:
+    """Whether there are as many requests as there may be; the limit is read afresh each time."""
+    return hooks.max_requests is not None and len(engine.requests) >= hooks.max_requests
+
+
+async def _wait_for_room(engine: Engine, hooks: Hooks) -> None:
+    """Wait, before accepting, until a request has ended or the limit was raised (P6)."""
+    now = trio.current_time
+    engine.observers.tell(AcceptPaused(time=now(), reason="max_requests", error=None))
+    while _full(engine, hooks):
+        await engine.room.park()
+    engine.observers.tell(AcceptResumed(time=now()))
+
+
+async def _survive(engine: Engine, backoff: Backoff, error: OSError) -> None:
+    """Skip an error of ``accept`` or wait it out; raise it when it is neither (P7)."""
+    kind = verdict(error)
+    if kind is Verdict.FATAL:
+        raise error
+    engine.accept_errors += 1
+    if kind is Verdict.SKIP and not backoff.skipped():
+        await trio.lowlevel.checkpoint()
+        return
+    if not backoff.active:
+        assert error.errno is not None
+        reason = errno.errorcode.get(error.errno, str(error.errno))
+        engine.observers.tell(AcceptPaused(time=trio.current_time(), reason=reason, error=error))
+    await trio.sleep(backoff.next_delay())
+
+
+async def service(engine: Engine, hooks: Hooks) -> None:
+    """Call ``service_actions`` after each batch of requests and at least every ``poll_interval`` seconds.
+
+    It is a task of its own, which the accept loop wakes; so it runs when the loop has taken all that was there.
+    """
+    seen = engine.totals.accepted
+    while True:
+        with trio.move_on_after(hooks.poll_interval):
+            while engine.totals.accepted == seen:
+                await engine.admitted.park()
+        seen = engine.totals.accepted
+        await hooks.service_actions()
+        await trio.lowlevel.checkpoint()

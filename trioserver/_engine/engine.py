@@ -1,0 +1,250 @@
+"""The engine: two scopes in one nursery, and one way to stop.
+
+    nursery, whose scope is the scope of the *requests*
+      the scope of *accept*: the loop that accepts, which makes each request a child of the nursery
+
+1. Stopping is always: cancel *accept*, then give *requests* a deadline. Shutdown, a signal, an error, all go
+   through `Engine.request_stop`; a cancellation from outside cancels both scopes by itself. (P5)
+2. When `Engine.run` returns or raises, no request task runs and every request is closed. (P1)
+3. A request task raises nothing but ``trio.Cancelled`` into the nursery; what else it raises is either
+   handled, or kept in ``_failures`` and raised by `Engine.run`, bare. (P4)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from .._transports.deadlines import DeadlineWatch
+from .._transports.stream import RequestStream
+from .._vocabulary.events import ServerDraining, ServerStarted, ServerStopped
+from .._vocabulary.lifecycle import RUNNING, Act, State, after
+from .._vocabulary.reports import Counts, ServerStatistics, ShutdownReport
+from .exceptions import merge, without_cancelled
+from .observers import Observers
+from .requests import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+
+class Engine:
+    """Runs a server, time after time.
+
+    Attributes:
+      state: See ``trioserver._vocabulary.lifecycle``.
+      requests: Those that exist.
+      observers: Whom to tell.
+      deadlines: Watches the timeouts of streams.
+      counts: How the requests of this run ended.
+      totals: The same since the engine was made.
+      accept_errors: How many errors of ``accept`` were skipped or waited out.
+      room: Where accepting waits while there are ``max_requests``.
+      admitted: Where ``service_actions`` waits for the next request.
+    """
+
+    def __init__(self) -> None:
+        self.state = State.NEW
+        self.observers = Observers()
+        self.requests = Registry()
+        self.deadlines = DeadlineWatch()
+        self.counts = Counts()
+        self.totals = Counts()
+        self.accept_errors = 0
+        self.room = trio.lowlevel.ParkingLot()
+        self.admitted = trio.lowlevel.ParkingLot()
+        self._report = ShutdownReport()
+        self._failures: list[BaseException] = []
+        self._task: trio.lowlevel.Task | None = None
+        self._nursery: trio.Nursery | None = None
+        self._accept_scope: trio.CancelScope | None = None
+        self._service_nursery: trio.Nursery | None = None
+        self._told_started = False
+        self._stopping_since = 0.0
+        self._draining = trio.Event()
+        self._stopped = trio.Event()
+
+    @property
+    def running(self) -> bool:
+        """Whether `run` is under way."""
+        return self.state in RUNNING
+
+    @trio.lowlevel.enable_ki_protection
+    async def run(
+        self, accept: Callable[[], Awaitable[object]], *, release: Callable[[], object]
+    ) -> ShutdownReport:
+        """Serve: run ``accept`` until it returns or is stopped, then wait for the requests.
+
+        Args:
+          accept: Accepts requests and passes each to `start`. Not called when a shutdown was asked for before.
+          release: Called when accepting has ended, before the drain.
+
+        Raises:
+          BaseException: What stopped the server: bare if it is one, a group if they are several.
+        """
+        self.state = after(self.state, Act.SERVE)
+        self._begin()
+        cancelled: BaseException | None = None
+        try:
+            async with trio.open_nursery() as self._nursery:
+                self.deadlines.start_in(self._nursery)
+                try:
+                    if self.state is State.SERVING:
+                        with trio.CancelScope() as self._accept_scope:
+                            await accept()
+                except BaseException as exc:
+                    cancelled, failure = without_cancelled(exc)
+                    if failure is not None:
+                        self.fail(failure)
+                    if cancelled is not None:
+                        self.request_stop(0.0)
+                        raise cancelled from None
+                finally:
+                    self._accept_scope = None
+                    self.request_stop(None)  # where ``accept`` just returned: wait for what it accepted
+                    release()
+                    self.end_if_done()
+        except BaseException as exc:
+            cancelled, failure = without_cancelled(exc)
+            if failure is not None:
+                self._failures.append(failure)
+        else:
+            cancelled = None  # it came from one of our own scopes
+        self._end()
+        error = merge(self._failures) or cancelled
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error, cancelled  # or the traceback would keep itself alive
+        return self._report
+
+    def _begin(self) -> None:
+        self.counts = Counts()
+        self._failures = []
+        self._task = trio.lowlevel.current_task()
+        self._told_started = False
+        self._stopping_since = trio.current_time()
+        self._stopped = trio.Event()
+        if self._draining.is_set():
+            self._draining = trio.Event()
+
+    def _end(self) -> None:
+        self.deadlines.stop()
+        self._nursery = self._service_nursery = self._task = None
+        self.state = after(self.state, Act.END)
+        now = trio.current_time()
+        self._report = self.counts.report(now - self._stopping_since)
+        self._draining.set()
+        if self._told_started:
+            self.observers.tell(ServerStopped(time=now, report=self._report))
+        self._stopped.set()
+
+    def tell_started(self, server_address: Any) -> None:
+        """Tell the observers that accepting begins."""
+        self._told_started = True
+        self.observers.tell(ServerStarted(time=trio.current_time(), server_address=server_address))
+
+    def start(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
+        """Make ``function(*args)`` a child task of the server: a request."""
+        assert self._nursery is not None
+        self._nursery.start_soon(function, *args, name="trioserver: request")
+
+    # Stopping.
+
+    def request_stop(self, grace_period: float | None) -> None:
+        """Stop accepting, and cancel what still runs after ``grace_period`` seconds.
+
+        Never waits. Asked for more than once, the earliest end holds.
+        """
+        first = self.state is State.SERVING
+        self.state = after(self.state, Act.SHUT_DOWN)
+        if self._nursery is None:
+            return
+        now = trio.current_time()
+        if first:
+            self._begin_drain(now, grace_period)
+        if self._accept_scope is not None:
+            self._accept_scope.cancel()
+        scope = self._nursery.cancel_scope
+        if grace_period == 0:
+            scope.cancel()
+        elif grace_period is not None:
+            scope.deadline = min(scope.deadline, now + grace_period)
+
+    def _begin_drain(self, now: float, grace_period: float | None) -> None:
+        self._stopping_since = now
+        self._draining.set()
+        for record in self.requests:
+            if isinstance(record.request, RequestStream):
+                record.request.begin_drain()
+        if self._told_started:
+            self.observers.tell(
+                ServerDraining(time=now, grace_period=grace_period, active=len(self.requests))
+            )
+
+    def fail(self, error: BaseException) -> None:
+        """Stop at once, and let `run` raise ``error``."""
+        self._failures.append(error)
+        self.request_stop(0.0)
+
+    def end_if_done(self) -> None:
+        """When accepting has ended and the last request too, end what else runs for them."""
+        if self._accept_scope is None and not len(self.requests) and self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
+
+    def close(self) -> None:
+        """No serving after this."""
+        self.state = after(self.state, Act.CLOSE)
+
+    async def wait_stopped(self) -> ShutdownReport:
+        """Wait until `run` has ended, at once if it is not under way; returns its report."""
+        if self.running:
+            await self._stopped.wait()
+        else:
+            await trio.lowlevel.checkpoint()
+        return self._report
+
+    async def wait_draining(self) -> None:
+        """Wait until the server begins to stop."""
+        await self._draining.wait()
+
+    def is_own_task(self, task: trio.lowlevel.Task) -> bool:
+        """Whether `run` waits for ``task``: a request, a task that it started, or a hook's."""
+        own = (self._nursery, self._service_nursery)
+        if task is self._task:
+            return True
+        while (nursery := task.parent_nursery) is not None:
+            if nursery in own:
+                return True
+            task = nursery.parent_task
+        return False
+
+    # Numbers.
+
+    def statistics(self, max_requests: int | None) -> ServerStatistics:
+        """A snapshot."""
+        requests, totals = self.requests, self.totals
+        return ServerStatistics(
+            state=self.state,
+            active=len(requests),
+            max_requests=max_requests,
+            accepted=totals.accepted,
+            finished=totals.finished,
+            failed=totals.failed,
+            cancelled=totals.cancelled,
+            rejected=totals.rejected,
+            accept_errors=self.accept_errors,
+            bytes_received=requests.bytes_received + sum(r.bytes_received for r in requests),
+            bytes_sent=requests.bytes_sent + sum(r.bytes_sent for r in requests),
+        )
+
+    async def run_beside(
+        self, beside: Callable[[], Awaitable[object]], function: Callable[[], Awaitable[object]]
+    ) -> None:
+        """Run ``function`` with ``beside`` in a task next to it, which ends with it."""
+        async with trio.open_nursery() as self._service_nursery:
+            self._service_nursery.start_soon(beside, name="trioserver: service actions")
+            await function()
+            self._service_nursery.cancel_scope.cancel()

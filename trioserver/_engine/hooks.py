@@ -1,0 +1,33 @@
+"""What the engine's loops call on a server: the names, and what they take and return."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Hooks(Protocol):
+    """The overridable methods of ``BaseServer`` that the accept loop and the request tasks call."""
+
+    max_requests: int | None
+    poll_interval: float
+
+    async def get_request(self) -> tuple[Any, Any]:
+        """Wait for a request."""
+
+    async def verify_request(self, request: Any, client_address: Any, /) -> bool:
+        """Whether to serve it."""
+
+    async def process_request(self, request: Any, client_address: Any, /) -> None:
+        """Serve it."""
+
+    async def shutdown_request(self, request: Any, /) -> None:
+        """Close it so that the client gets the end of the reply."""
+
+    async def close_request(self, request: Any, /) -> None:
+        """Close it at once."""
+
+    async def handle_error(self, request: Any, client_address: Any, /) -> None:
+        """Report the exception that is being handled."""
+
+    async def service_actions(self) -> None:
+        """Anything, regularly."""

@@ -1,0 +1,112 @@
+"""The requests that exist: live records, and the registry that has them all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import trio
+
+from .._transports.stream import RequestStream
+from .._vocabulary.reports import Outcome, RequestState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RequestT = TypeVar("RequestT")
+
+
+class Request(Generic[RequestT]):
+    """One accepted request, while it exists: what ``server.requests`` lists.
+
+    Attributes:
+      id: Counts up from 1 for each server; events carry it as ``request_id``.
+      request: What the handler serves: the stream of a stream server.
+      client_address: Where it came from.
+      accepted_at: When, on trio's clock.
+    """
+
+    __slots__ = (
+        "_phase",
+        "accepted_at",
+        "client_address",
+        "error",
+        "id",
+        "outcome",
+        "request",
+        "scope",
+    )
+
+    def __init__(self, id: int, request: RequestT, client_address: Any, accepted_at: float) -> None:
+        self.id = id
+        self.request = request
+        self.client_address = client_address
+        self.accepted_at = accepted_at
+        self.scope = trio.CancelScope()
+        self.outcome: Outcome | None = None
+        self.error: BaseException | None = None
+        self._phase = RequestState.VERIFYING
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was accepted."""
+        return trio.current_time() - self.accepted_at
+
+    @property
+    def state(self) -> RequestState:
+        """What it is doing."""
+        if self._phase is RequestState.RUNNING and isinstance(self.request, RequestStream):
+            return RequestState.IDLE if self.request.idle else RequestState.RUNNING
+        return self._phase
+
+    def enter(self, phase: RequestState) -> None:
+        """Go on to the next phase; the engine's business."""
+        self._phase = phase
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes read from the client so far; 0 for what is not a stream."""
+        return self.request.bytes_received if isinstance(self.request, RequestStream) else 0
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes sent to the client so far; 0 for what is not a stream."""
+        return self.request.bytes_sent if isinstance(self.request, RequestStream) else 0
+
+    def cancel(self) -> None:
+        """Cancel this request and no other. Its outcome is then ``CANCELLED``, unless it ends first."""
+        self.scope.cancel()
+
+    def __repr__(self) -> str:
+        return f"<Request {self.id} from {self.client_address!r}: {self.state.value}, {self.age:.1f} s>"
+
+
+class Registry:
+    """All requests that exist, in the order in which they were accepted."""
+
+    __slots__ = ("_last_id", "_records", "bytes_received", "bytes_sent")
+
+    def __init__(self) -> None:
+        self._records: dict[int, Request[Any]] = {}
+        self._last_id = 0
+        self.bytes_received = 0
+        """By requests that have ended."""
+        self.bytes_sent = 0
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __iter__(self) -> Iterator[Request[Any]]:
+        return iter(tuple(self._records.values()))
+
+    def add(self, request: Any, client_address: Any) -> Request[Any]:
+        """Register what was accepted."""
+        self._last_id += 1
+        record = Request(self._last_id, request, client_address, trio.current_time())
+        self._records[record.id] = record
+        return record
+
+    def remove(self, record: Request[Any]) -> None:
+        """Forget a request that has ended."""
+        del self._records[record.id]
+        self.bytes_received += record.bytes_received
+        self.bytes_sent += record.bytes_sent

@@ -1,0 +1,131 @@
+"""One request, from being accepted to being counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from .._transports.stream import RequestStream
+from .._vocabulary.events import RequestAccepted, RequestEnded
+from .._vocabulary.reports import Outcome, RequestState
+from .exceptions import sort_exception
+
+if TYPE_CHECKING:
+    from .engine import Engine
+    from .hooks import Hooks
+    from .requests import Request
+
+
+@trio.lowlevel.enable_ki_protection
+def admit(engine: Engine, hooks: Hooks, request: Any, client_address: Any) -> None:
+    """Make a request that was accepted a task.
+
+    Synchronous, and safe from Ctrl-C: there is no moment at which the request is nobody's (P2).
+    """
+    record = engine.requests.add(request, client_address)
+    engine.counts.accepted += 1
+    engine.totals.accepted += 1
+    engine.start(serve_request, engine, hooks, record)
+    if engine.admitted:
+        engine.admitted.unpark()
+    if engine.observers:
+        engine.observers.tell(
+            RequestAccepted(time=record.accepted_at, request_id=record.id, client_address=client_address)
+        )
+
+
+@trio.lowlevel.enable_ki_protection
+async def serve_request(engine: Engine, hooks: Hooks, record: Request[Any]) -> None:
+    """The task of one request: verify, process, close, whatever happens.
+
+    It is protected from Ctrl-C, which would break its bookkeeping; ``finish_request`` lets it in again for the
+    handler.
+    """
+    request, client_address = record.request, record.client_address
+    close = hooks.shutdown_request
+    cancelled: BaseException | None = None
+    try:
+        with record.scope:
+            try:
+                if await hooks.verify_request(request, client_address):
+                    record.enter(RequestState.RUNNING)
+                    await hooks.process_request(request, client_address)
+                    record.outcome = Outcome.FINISHED
+                else:
+                    record.outcome = Outcome.REJECTED
+            except BaseException as exc:
+                if (cancelled := await _sort_out(engine, hooks, record, exc)) is not None:
+                    close = hooks.close_request  # there is no time for a graceful end
+            record.enter(RequestState.CLOSING)
+            try:
+                await close(request)
+            except BaseException as exc:
+                cancelled = await _sort_out(engine, hooks, record, exc) or cancelled
+            if cancelled is not None:
+                raise cancelled
+    finally:
+        del cancelled  # or its traceback would keep itself alive
+        _end(engine, record)
+
+
+async def _sort_out(
+    engine: Engine, hooks: Hooks, record: Request[Any], exc: BaseException
+) -> BaseException | None:
+    """Deal with what a step of a request raised; returns the cancellation in it, to be raised again (P4)."""
+    cancelled, error, fatal = sort_exception(exc)
+    if error is not None:
+        record.outcome = Outcome.FAILED
+        record.error = error
+        try:
+            if error is exc:
+                await hooks.handle_error(record.request, record.client_address)
+            else:
+                await _handle_part(hooks, record, error)
+        except trio.Cancelled as late:
+            cancelled = cancelled or late
+        except BaseException as raised:
+            fatal = raised  # handle_error stops the server, if it wants to, by raising
+    if fatal is not None:
+        record.outcome = Outcome.FAILED
+        record.error = record.error or fatal
+        engine.fail(fatal)
+    return cancelled
+
+
+async def _handle_part(hooks: Hooks, record: Request[Any], error: Exception) -> None:
+    """Call ``handle_error`` so that ``sys.exc_info()`` there is ``error``, which is a part of what was raised."""
+    context = error.__context__
+    try:
+        raise error
+    except Exception:
+        error.__context__ = context
+        await hooks.handle_error(record.request, record.client_address)
+
+
+def _end(engine: Engine, record: Request[Any]) -> None:
+    """Count a request and forget it."""
+    request = record.request
+    if isinstance(request, RequestStream):
+        request.close()  # P1, also when an overridden close_request did not
+    outcome = record.outcome or Outcome.CANCELLED
+    engine.counts.add(outcome)  # P3
+    engine.totals.add(outcome)
+    engine.requests.remove(record)
+    if engine.room:
+        engine.room.unpark()
+    engine.end_if_done()
+    if engine.observers:
+        now = trio.current_time()
+        engine.observers.tell(
+            RequestEnded(
+                time=now,
+                request_id=record.id,
+                client_address=record.client_address,
+                outcome=outcome,
+                duration=now - record.accepted_at,
+                bytes_received=record.bytes_received,
+                bytes_sent=record.bytes_sent,
+                error=record.error,
+            )
+        )

@@ -1,0 +1,72 @@
+"""`BaseRequestHandler`: set up, handle, finish."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Generic
+
+import trio
+
+from .._servers.base import BaseServer
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from typing_extensions import TypeVar
+
+    RequestT = TypeVar("RequestT", default=Any)
+    ServerT = TypeVar("ServerT", bound=BaseServer[Any], default=BaseServer[Any])
+else:
+    from typing import TypeVar
+
+    RequestT = TypeVar("RequestT")
+    ServerT = TypeVar("ServerT")
+
+
+class BaseRequestHandler(Generic[RequestT, ServerT]):
+    """The base of request handlers: one instance serves one request, when it is awaited.
+
+    Override `handle`, and `setup` and `finish` if need be; all three are async. A checker knows the types
+    of ``self.request`` and ``self.server`` where you name them:
+    ``class Handler(BaseRequestHandler[RequestStream, MyServer])``.
+
+    Attributes:
+      request: What to serve; for stream servers the stream.
+      client_address: The client's address, in the form of the address family.
+      server: The server.
+    """
+
+    finish_timeout: float = 5.0
+    """Seconds that `finish` may take when the request is cancelled."""
+
+    def __init__(self, request: RequestT, client_address: Any, server: ServerT) -> None:
+        self.request = request
+        self.client_address = client_address
+        self.server = server
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._serve().__await__()
+
+    async def _serve(self) -> None:
+        await self.setup()
+        try:
+            await self.handle()
+        finally:
+            if trio.current_effective_deadline() == -math.inf:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + self.finish_timeout):
+                    await self.finish()
+            else:
+                await self.finish()
+
+    async def setup(self) -> None:
+        """Called before `handle`. Nothing by default. If it raises, the others are not called."""
+
+    async def handle(self) -> None:
+        """Serve the request. Nothing by default."""
+
+    async def finish(self) -> None:
+        """Called after `handle` if `setup` succeeded, whether `handle` returned or raised. Nothing by default.
+
+        Called in a request that is cancelled, it is shielded from that, for at most ``finish_timeout`` seconds.
+        If `handle` raised, what this raises is raised instead, with the other one as its context.
+        """

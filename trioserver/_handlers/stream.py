@@ -1,0 +1,97 @@
+"""`StreamRequestHandler`: a handler with ``rfile`` and ``wfile``."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from .._servers.base import BaseServer
+from .._transports.reader import DEFAULT_MAX_LINE_BYTES, StreamReader
+from .._transports.stream import RequestStream
+from .._transports.writer import StreamWriter
+from .base import BaseRequestHandler
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    ServerT = TypeVar("ServerT", bound=BaseServer[Any], default=BaseServer[Any])
+else:
+    from typing import TypeVar
+
+    ServerT = TypeVar("ServerT")
+
+
+class StreamRequestHandler(BaseRequestHandler[RequestStream, ServerT]):
+    """A handler for stream servers, with ``self.rfile`` to read from and ``self.wfile`` to write to.
+
+    ::
+
+        class Echo(trioserver.StreamRequestHandler):
+            async def handle(self):
+                async for line in self.rfile:
+                    await self.wfile.write(line)
+
+    Attributes:
+      request: The connection, a `RequestStream`; it shares the input buffer with ``rfile``.
+      connection: The same, under its other name in the stdlib.
+      rfile: A `StreamReader`.
+      wfile: A `StreamWriter`.
+    """
+
+    timeout: float | None = None
+    """Seconds that one wait for the client may take, in reading and in writing; ``None`` is no bound.
+
+    As the stdlib's it bounds each wait, and not the request. When it is over, `StreamTimeout` is raised.
+    """
+
+    rbufsize: int = -1
+    """How many bytes one receive asks for; -1, the default, is 64 KiB. At least 1."""
+
+    wbufsize: int = 0
+    """How many bytes ``wfile`` gathers before it sends; 0, the default, sends each write at once."""
+
+    disable_nagle_algorithm: bool = True
+    """Whether TCP_NODELAY is set. The stdlib's default is false, and costs 40 ms for each reply that is
+    written in two pieces."""
+
+    max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
+    """The longest line that ``rfile`` reads, in bytes; 64 KiB by default."""
+
+    connection: RequestStream
+    rfile: StreamReader
+    wfile: StreamWriter
+
+    async def setup(self) -> None:
+        """Make ``rfile`` and ``wfile``, and set the options of the connection."""
+        stream = self.connection = self.request
+        if self.timeout is not None:
+            stream.timeout = self.timeout
+        if not self.disable_nagle_algorithm:
+            _enable_nagle(stream.socket)
+        self.rfile = StreamReader(stream, max_line_bytes=self.max_line_bytes, receive_bytes=self.rbufsize)
+        self.wfile = StreamWriter(stream, buffer_bytes=self.wbufsize)
+
+    async def wait_request(self, timeout: float | None = None) -> bool:
+        """Wait for the next request on this connection; see `RequestStream.wait_request`.
+
+        ::
+
+            while await self.wait_request(60):
+                await self.wfile.write(await self.rfile.readline())
+        """
+        return await self.request.wait_request(timeout)
+
+    async def finish(self) -> None:
+        """Send what ``wfile`` has gathered. A client that is gone is no error here."""
+        wfile: StreamWriter | None = getattr(self, "wfile", None)
+        if wfile is not None and wfile.pending:
+            with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                await wfile.flush()
+
+
+def _enable_nagle(sock: Any) -> None:
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)

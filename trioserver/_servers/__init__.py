@@ -1,0 +1,1 @@
+"""L3, the server classes that people use and subclass."""

@@ -1,0 +1,371 @@
+"""`BaseServer`: the life of a server, from construction to closing."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
+
+import trio
+
+from .._engine.accept import accept_requests, service
+from .._engine.engine import Engine
+from .._engine.exceptions import without_cancelled
+from .._vocabulary.errors import ConfigError, WrongTask
+from .._vocabulary.lifecycle import Act, State, after
+from .._vocabulary.options import check_count, check_seconds
+from .hooks import RequestT, ServerHooks, check_handler
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from types import TracebackType
+
+    from typing_extensions import Self, Unpack
+
+    from .._engine.requests import Request
+    from .._vocabulary.events import Observer
+    from .._vocabulary.reports import ServerStatistics, ShutdownReport
+
+
+class ServerOptions(TypedDict, total=False):
+    """The options of every server that may be given as keywords; see the attributes of `BaseServer`."""
+
+    max_requests: int | None
+    timeout: float | None
+    poll_interval: float
+
+
+class BaseServer(ServerHooks[RequestT]):
+    """What all servers have in common. By itself it serves whatever `get_request` of a subclass returns.
+
+    Everything here is for the trio thread only; another thread goes through ``trio.from_thread.run``.
+
+    Args:
+      server_address: Where to serve; its form depends on the class.
+      RequestHandlerClass: What serves a request: called with ``(request, client_address, server)`` and
+        awaited. A subclass of `BaseRequestHandler`, or an async function.
+      bind_and_activate: Whether the server calls `server_bind` and `server_activate` by itself, when it is
+        entered or first served. A constructor does no I/O.
+      options: Values for the class variables below.
+
+    Raises:
+      ConfigError: An argument is not usable.
+    """
+
+    max_requests: int | None = None
+    """How many requests may exist at once; ``None``, the default, is no limit.
+
+    At the limit no more are accepted, and clients wait in the kernel's backlog. May be changed while serving.
+    """
+
+    timeout: float | None = None
+    """How long ``handle_request()`` waits for a request, in seconds; ``None`` is for ever.
+
+    ``serve_forever()`` ignores it, as in the stdlib.
+    """
+
+    poll_interval: float = 0.5
+    """The longest time between two calls of an overridden `service_actions`, in seconds."""
+
+    _option_types: ClassVar[type] = ServerOptions
+
+    def __init__(
+        self,
+        server_address: Any,
+        RequestHandlerClass: Callable[[RequestT, Any, Any], Awaitable[object]],
+        bind_and_activate: bool = True,
+        **options: Unpack[ServerOptions],
+    ) -> None:
+        self._engine = Engine()
+        self._opened = False
+        self._bind_and_activate = bind_and_activate
+        self.server_address = server_address
+        self._check_handler(RequestHandlerClass)
+        self.RequestHandlerClass = RequestHandlerClass
+        self._set_options(options)
+        self._check_options()
+
+    def _set_options(self, options: Any) -> None:
+        known: frozenset[str] = self._option_types.__optional_keys__  # type: ignore[attr-defined]
+        for name, value in options.items():
+            if name not in known:
+                raise TypeError(
+                    f"{type(self).__name__}() has no option {name!r}; it has {', '.join(sorted(known))}"
+                )
+            setattr(self, name, value)
+
+    def _check_handler(self, handler: object) -> None:
+        check_handler(handler)
+
+    def _check_options(self) -> None:
+        """Raise ConfigError unless all options are usable, wherever they were set."""
+        check_count("max_requests", self.max_requests, none="no limit")
+        check_seconds("timeout", self.timeout, none="no timeout")
+        check_seconds("poll_interval", self.poll_interval)
+        if not self.poll_interval:
+            raise ConfigError("poll_interval must be more than 0 seconds")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "max_requests":
+            check_count(name, value, none="no limit")
+        super().__setattr__(name, value)
+        if name == "max_requests":
+            self._engine.room.unpark_all()  # let accept see the new limit at once
+
+    # Opening and closing.
+
+    async def server_bind(self) -> None:
+        """Acquire what requests will come from: bind the socket. Nothing by default."""
+
+    async def server_activate(self) -> None:
+        """Let requests come: listen. Nothing by default."""
+
+    def _release(self) -> None:
+        """Give back what `server_bind` acquired."""
+        self._opened = False
+
+    async def _open(self) -> bool:
+        """Bind and activate unless that was done; returns whether this call did it."""
+        if self._opened or not self._bind_and_activate:
+            return False
+        try:
+            await self.server_bind()
+            await self.server_activate()
+        except BaseException:
+            self._release()
+            raise
+        self._opened = True
+        return True
+
+    async def server_close(self) -> None:
+        """Close the server for good. Closing twice is fine.
+
+        If it is being served its requests are cancelled, and this returns when they are gone.
+
+        Raises:
+          WrongTask: Called from a request or hook of this server, which would wait for itself. The server
+            stops nevertheless.
+
+        Cancellation: everything is closed all the same.
+        """
+        if self._engine.running:
+            self.request_shutdown(0.0)
+            self._release()
+            self._refuse_own_task("server_close")
+            with trio.CancelScope(shield=True):  # bounded by the handlers' finish_timeout
+                await self._engine.wait_stopped()
+        self._release()
+        self._engine.close()
+        await trio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        """The same as `server_close`, under trio's name for it."""
+        await self.server_close()
+
+    async def __aenter__(self) -> Self:
+        after(self._engine.state, Act.SERVE)
+        await self._open()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.server_close()
+
+    def fileno(self) -> int:
+        """The descriptor of the (first) listening socket; -1 where there is none."""
+        return -1
+
+    # Serving.
+
+    async def serve_forever(
+        self,
+        poll_interval: float | None = None,
+        *,
+        task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve until `shutdown` or `request_shutdown` is called, or the caller is cancelled.
+
+        Binds and activates first, unless that was done (by ``async with``, say), and then gives back at the end
+        what it acquired: whoever opens the server closes it. It may be served again afterwards.
+
+        Args:
+          poll_interval: Sets the attribute, for those who know the stdlib's argument. Nothing polls.
+          task_status: For ``await nursery.start(server.serve_forever)``, which returns the server's address
+            once requests can come.
+
+        Raises:
+          AlreadyServing, ServerClosed: It is being served, or was closed.
+          OSError: The address can not be bound, or ``accept`` failed for good.
+          BaseException: What a hook outside of any request raised; a ``KeyboardInterrupt`` or ``SystemExit`` of
+            a handler; what `handle_error` raised. Always as it is, never in a group, unless there are several.
+
+        Cancellation: cancels the requests too; it ends when all of them have.
+        Promise: when this returns or raises, no request runs and every connection is closed (P1).
+        """
+        if poll_interval is not None:
+            self.poll_interval = poll_interval
+
+        started = False
+
+        async def accept() -> None:
+            nonlocal started
+            started = True
+            task_status.started(self.server_address)
+            if self._has_service_actions():
+                await self._engine.run_beside(
+                    lambda: service(self._engine, self),
+                    lambda: accept_requests(self._engine, self),
+                )
+            else:
+                await accept_requests(self._engine, self)
+
+        await self._run(accept)
+        if not started:  # a shutdown came first
+            task_status.started(self.server_address)
+
+    async def handle_request(self) -> None:
+        """Serve one request, and return when it is done.
+
+        Waits at most ``timeout`` seconds for it, then calls `handle_timeout`. Raises, and may be
+        stopped, as `serve_forever`.
+        """
+        timed_out = False
+
+        async def accept() -> None:
+            nonlocal timed_out
+            with trio.CancelScope() as scope:
+                if self.timeout is not None:
+                    scope.deadline = trio.current_time() + self.timeout
+                await accept_requests(self._engine, self, one=True)
+            timed_out = scope.cancelled_caught
+
+        await self._run(accept)
+        if timed_out:
+            await self.handle_timeout()
+
+    async def _run(self, accept: Callable[[], Awaitable[None]]) -> None:
+        """Run the engine, with the server open."""
+        self._check_options()
+        opened_here = False
+
+        async def open_and_accept() -> None:
+            # In here, so that a shutdown also stops a name resolution that takes long.
+            nonlocal opened_here
+            opened_here = await self._open()
+            self._engine.tell_started(self.server_address)
+            await accept()
+
+        def release() -> None:
+            if opened_here:
+                self._release()
+
+        await self._engine.run(open_and_accept, release=release)
+
+    def _has_service_actions(self) -> bool:
+        return getattr(self.service_actions, "__func__", None) is not ServerHooks.service_actions
+
+    @contextlib.asynccontextmanager
+    async def running(self, *, grace_period: float | None = 0.0) -> AsyncIterator[Self]:
+        """Serve in the background for the length of a block: ``async with server.running() as server:``.
+
+        At the end of the block the server is shut down with ``grace_period``; if the block raises, at once.
+        What stops the server earlier cancels the block and is raised from it. No exception is wrapped
+        in a group.
+        """
+        check_seconds("grace_period", grace_period, none="no bound")
+        failure: BaseException | None
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self.serve_forever)
+                yield self
+                await self.shutdown(grace_period)
+            return
+        except BaseExceptionGroup as group:
+            cancelled, rest = without_cancelled(group)
+            failure = rest or cancelled
+        assert failure is not None
+        try:
+            raise failure
+        finally:
+            del failure
+
+    # Stopping.
+
+    def request_shutdown(self, grace_period: float | None = 0.0) -> None:
+        """Stop serving soon: accept no more, and cancel what still runs after ``grace_period`` seconds.
+
+        Synchronous, never blocks, may be called at any time, from handlers too, and any number of times: the
+        earliest end holds. Before the server is first served it makes `serve_forever` return at once;
+        after it was served it asks for what is so already.
+
+        Args:
+          grace_period: Seconds that running requests may take; ``0``, the default, cancels them at once; ``None``
+            lets them take as long as they need. Requests that wait in ``wait_request()`` end at once in any case.
+        """
+        check_seconds("grace_period", grace_period, none="no bound")
+        self._engine.request_stop(grace_period)
+
+    async def shutdown(self, grace_period: float | None = 0.0) -> ShutdownReport:
+        """Stop serving, and return when nothing of the server runs any more.
+
+        Args:
+          grace_period: As for `request_shutdown`.
+
+        Returns:
+          What became of the requests. When the server does not run: the report of its last run.
+
+        Raises:
+          WrongTask: Called from a request or hook of this server, which would wait for itself: call
+            `request_shutdown` there. The shutdown is requested nevertheless.
+
+        Cancellation: gives up the grace period: the requests are cancelled at once.
+        Promise: ends within ``grace_period`` and the handlers' ``finish_timeout``, whatever clients do (P5).
+        """
+        self.request_shutdown(grace_period)
+        self._refuse_own_task("shutdown")
+        try:
+            return await self._engine.wait_stopped()
+        except trio.Cancelled:
+            self._engine.request_stop(0.0)
+            raise
+
+    def _refuse_own_task(self, method: str) -> None:
+        if self._engine.running and self._engine.is_own_task(trio.lowlevel.current_task()):
+            raise WrongTask(
+                f"{method}() waits until every request of the server is done, and was called from one of "
+                "them, or from a hook of the server: call request_shutdown() there, which does not wait"
+            )
+
+    # Looking.
+
+    @property
+    def state(self) -> State:
+        """What the server is doing."""
+        return self._engine.state
+
+    @property
+    def requests(self) -> tuple[Request[RequestT], ...]:
+        """The requests that exist now, the oldest first; each can be cancelled by itself."""
+        return tuple(self._engine.requests)
+
+    def statistics(self) -> ServerStatistics:
+        """A frozen snapshot of counts."""
+        return self._engine.statistics(self.max_requests)
+
+    async def wait_draining(self) -> None:
+        """Wait until the server begins to stop: for handlers that want to say goodbye."""
+        await self._engine.wait_draining()
+
+    def add_observer(self, observer: Observer) -> None:
+        """Call ``observer`` with every `ServerEvent` from now on. It must not block."""
+        self._engine.observers.add(observer)
+
+    def remove_observer(self, observer: Observer) -> None:
+        """Call ``observer`` no more; ``ValueError`` if it was not added."""
+        self._engine.observers.remove(observer)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {self.server_address!r}: {self.state.value}>"

@@ -1,0 +1,138 @@
+"""The overridable methods of every server, under the names and with the meaning of ``socketserver``'s."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import sys
+from typing import TYPE_CHECKING, Any, Generic
+
+import trio
+
+from .._transports.addresses import format_address
+from .._transports.stream import RequestStream
+from .._vocabulary.errors import ConfigError, TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from typing_extensions import TypeVar
+
+    RequestT = TypeVar("RequestT", default=Any)
+else:
+    from typing import TypeVar
+
+    RequestT = TypeVar("RequestT")
+
+logger = logging.getLogger("trioserver")
+
+
+class ServerHooks(Generic[RequestT]):
+    """What happens to a request, one method a step; subclasses override what they want otherwise.
+
+    All of these are called in the request's own task, `get_request` excepted. For each request, in order::
+
+        get_request                    in the accept loop
+        verify_request                 false: the request is rejected
+        process_request                calls finish_request, which calls the handler
+        handle_error                   only if one of these raised an Exception
+        shutdown_request               calls close_request
+        close_request                  alone, if the request was cancelled
+    """
+
+    RequestHandlerClass: Callable[[RequestT, Any, Any], Awaitable[object]]
+
+    async def get_request(self) -> tuple[RequestT, Any]:
+        """Wait for a request.
+
+        A subclass of ``BaseServer`` that overrides nothing but this is a whole server, of anything: rows of a
+        database, messages of a queue. It is called by one task, again and again.
+
+        Returns:
+          The request and the client's address. From here on the server owns the request. Whatever is acquired
+          must be returned without another checkpoint: a cancellation in between would lose it.
+
+        Raises:
+          OSError: Errors of one connection are skipped, exhaustion is waited out, as accept(2) lists them;
+            any other one, like any other exception, stops the server.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define get_request()")
+
+    async def verify_request(self, request: RequestT, client_address: Any) -> bool:
+        """Whether to serve this request; true by default. May wait: others are accepted meanwhile."""
+        return True
+
+    async def process_request(self, request: RequestT, client_address: Any) -> None:
+        """Serve this request: call `finish_request`. It is closed afterwards, in any case."""
+        await self.finish_request(request, client_address)
+
+    @trio.lowlevel.disable_ki_protection
+    async def finish_request(self, request: RequestT, client_address: Any) -> None:
+        """Call the handler: ``await self.RequestHandlerClass(request, client_address, self)``."""
+        handler = self.RequestHandlerClass(request, client_address, self)
+        if not hasattr(handler, "__await__"):
+            raise TypeError(
+                f"RequestHandlerClass {self.RequestHandlerClass!r} returned {handler!r}, which can not be "
+                "awaited: it must be an async function or a subclass of trioserver.BaseRequestHandler"
+            )
+        await handler
+
+    async def shutdown_request(self, request: RequestT) -> None:
+        """Close a request that was served, so that the client gets the end of the reply."""
+        await self.close_request(request)
+
+    async def close_request(self, request: RequestT) -> None:
+        """Clean up a request at once. For streams the server closes the connection here."""
+
+    async def handle_error(self, request: RequestT, client_address: Any) -> None:
+        """Report the exception that `verify_request`, the handler or a closing hook raised.
+
+        By default one record with the traceback goes to the logger ``trioserver`` at level ERROR; where it is
+        the peer's doing (it went away, it sent too much, it sent nothing), one line at level DEBUG.
+        ``sys.exc_info()`` is the exception, or the group of those that are errors.
+
+        To let an error stop the server, raise: whatever this method raises propagates out of
+        ``serve_forever()``.
+        """
+        error = sys.exc_info()[1]
+        client = format_address(client_address)
+        if error is not None and is_peers_doing(error, request):
+            logger.debug("Request from %s: %s: %s", client, type(error).__name__, error)
+        else:
+            logger.error("Exception while serving the request from %s", client, exc_info=error)
+
+    async def handle_timeout(self) -> None:
+        """Called by ``handle_request()`` when ``timeout`` seconds passed without a request."""
+
+    async def service_actions(self) -> None:
+        """Called after each batch of accepted requests and at least every ``poll_interval`` seconds.
+
+        In a task of its own, while the server accepts. A server that does not override it never wakes up idly.
+        What it raises stops the server.
+        """
+
+
+def is_peers_doing(error: BaseException, request: object) -> bool:
+    """Whether an error means no more than that the peer of ``request`` went away or misbehaved."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_peers_doing(part, request) for part in error.exceptions)
+    if isinstance(error, TransportError):
+        return True
+    # The very error that was seen on this connection: another connection that the handler uses may break, too.
+    return (
+        isinstance(error, trio.BrokenResourceError)
+        and isinstance(request, RequestStream)
+        and request.peer_error is not None
+        and error.__cause__ is request.peer_error
+    )
+
+
+def check_handler(handler: object) -> None:
+    """Raise ConfigError for what can never be awaited."""
+    if not callable(handler):
+        raise ConfigError(f"RequestHandlerClass must be callable, not {handler!r}")
+    if inspect.isclass(handler) and not hasattr(handler, "__await__"):
+        raise ConfigError(
+            f"RequestHandlerClass: {handler.__name__} objects can not be awaited; derive the class from "
+            "trioserver.BaseRequestHandler (a handler of the stdlib's socketserver is synchronous)"
+        )

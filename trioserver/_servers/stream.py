@@ -1,0 +1,171 @@
+"""`StreamServer`: what TCP and Unix stream servers have in common."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .._transports.adopt import Adoptable, adopt_endpoints
+from .._transports.endpoint import disable_nagle
+from .._transports.listeners import ListenerGroup
+from .._transports.socket_stream import SocketStream
+from .._transports.stream import RequestStream
+from .._vocabulary.errors import LifecycleError
+from .._vocabulary.options import check_count, check_seconds
+from .base import BaseServer, ServerOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from typing_extensions import Unpack
+
+    from .._transports.endpoint import Endpoint
+
+
+class StreamServerOptions(ServerOptions, total=False):
+    """The options of stream servers that may be given as keywords."""
+
+    request_queue_size: int
+    linger_timeout: float
+    max_linger_bytes: int
+
+
+class StreamServer(BaseServer[RequestStream]):
+    """A server whose requests are connections. Abstract: use `TCPServer` or `UnixStreamServer`.
+
+    Args:
+      server_address: See the subclass.
+      RequestHandlerClass: See `BaseServer`; the request it gets is a `RequestStream`.
+      bind_and_activate: See `BaseServer`.
+      sock: A socket to serve on, instead of one bound to ``server_address``, which may be ``None`` then: a
+        stdlib socket, a trio socket or listener, the number of a descriptor, or several of them. It must be
+        bound; it is made to listen. From the moment it is served or entered the server owns it and will close it.
+        The file of an adopted Unix socket is never removed.
+      options: Values for the class variables below and those of `BaseServer`.
+    """
+
+    socket_type: int = socket.SOCK_STREAM
+
+    request_queue_size: int = 65535
+    """How many connections the kernel queues for this server; it silently takes less where it must.
+
+    The stdlib's 5 drops or resets bursts of clients. trio, Go and nginx ask for the system's limit, too
+    (``net.core.somaxconn``, 4096 on Linux). 65535 is the most that all kernels understand.
+    """
+
+    linger_timeout: float = 2.0
+    """Seconds a finished connection may stay open for the client to get the end of the reply.
+
+    Only needed where the client has not closed its half, and there is something that it sent and nobody read,
+    or that it has not yet acknowledged: closing at once could then make the kernel reset the connection and
+    drop the end of the reply. ``0`` closes without a wait.
+    """
+
+    max_linger_bytes: int = 1024 * 1024
+    """How much of what the client still sends is read and thrown away meanwhile, in bytes."""
+
+    _option_types: ClassVar[type] = StreamServerOptions
+
+    def __init__(
+        self,
+        server_address: Any,
+        RequestHandlerClass: Callable[[RequestStream, Any, Any], Awaitable[object]],
+        bind_and_activate: bool = True,
+        *,
+        sock: Adoptable | Iterable[Adoptable] | None = None,
+        **options: Unpack[StreamServerOptions],
+    ) -> None:
+        self._listeners: ListenerGroup | None = None
+        self._sock = sock
+        super().__init__(
+            server_address,
+            RequestHandlerClass,
+            bind_and_activate,
+            **options,  # type: ignore[misc]  # the base class looks the names up in _option_types
+        )
+
+    def _check_options(self) -> None:
+        super()._check_options()
+        check_count("request_queue_size", self.request_queue_size, least=0)
+        check_seconds("linger_timeout", self.linger_timeout)
+        check_count("max_linger_bytes", self.max_linger_bytes, least=0)
+
+    # Opening and closing.
+
+    async def server_bind(self) -> None:
+        """Bind the listening sockets, or adopt the one given; then ``server_address`` is the real address."""
+        if self._listeners is not None:
+            raise LifecycleError("server_bind() was called already: the server has its socket")
+        if self._sock is None:
+            endpoints = await self._bind()
+        else:
+            endpoints = adopt_endpoints(self._sock, self.socket_type)
+        self._listeners = ListenerGroup(endpoints)
+        self.server_address = self._listeners.addresses[0]
+
+    async def _bind(self) -> list[Endpoint]:
+        """Make bound endpoints for ``server_address``."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how to bind")
+
+    async def server_activate(self) -> None:
+        """Listen, with a backlog of ``request_queue_size``."""
+        self._bound().listen(self.request_queue_size)
+
+    def _bound(self) -> ListenerGroup:
+        if self._listeners is not None:
+            return self._listeners
+        raise LifecycleError(
+            "the server has no socket yet: with bind_and_activate=False call server_bind() and "
+            "server_activate() first"
+        )
+
+    def _release(self) -> None:
+        super()._release()
+        if self._listeners is not None:
+            self._listeners.close()
+            self._listeners = None
+
+    @property
+    def sockets(self) -> tuple[Any, ...]:
+        """The listening sockets; empty while there are none. Do not accept from or close them."""
+        return self._listeners.sockets if self._listeners is not None else ()
+
+    @property
+    def socket(self) -> Any:
+        """The (first) listening socket, for its options.
+
+        Raises:
+          LifecycleError: The server is not bound.
+        """
+        return self._bound().sockets[0]
+
+    @property
+    def server_addresses(self) -> tuple[Any, ...]:
+        """The addresses of all listening sockets; empty while there are none."""
+        return self._listeners.addresses if self._listeners is not None else ()
+
+    def fileno(self) -> int:
+        """The descriptor of the (first) listening socket; -1 while there is none."""
+        return int(self._listeners.sockets[0].fileno()) if self._listeners is not None else -1
+
+    # Requests.
+
+    async def get_request(self) -> tuple[RequestStream, Any]:
+        """Accept a connection, waiting if there is none. No checkpoint once it is accepted (P2)."""
+        endpoint, client_address = await self._bound().accept()
+        disable_nagle(endpoint.socket)
+        return SocketStream(endpoint, watch=self._engine.deadlines), client_address
+
+    async def shutdown_request(self, request: RequestStream) -> None:
+        """Close a connection that was served, so that the client gets all of the reply.
+
+        Waits for that at most ``linger_timeout`` seconds; then, or when cancelled, calls `close_request`.
+        """
+        try:
+            await request.close_gracefully(timeout=self.linger_timeout, max_bytes=self.max_linger_bytes)
+        finally:
+            await self.close_request(request)
+
+    async def close_request(self, request: RequestStream) -> None:
+        """Close the connection at once. No checkpoint."""
+        request.close()

@@ -1,0 +1,115 @@
+"""`TCPServer`."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .._transports.open_tcp import TCPBinding, open_tcp_endpoints
+from .._vocabulary.errors import ConfigError
+from .stream import StreamServer, StreamServerOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from typing_extensions import Unpack
+
+    from .._transports.adopt import Adoptable
+    from .._transports.endpoint import Endpoint
+    from .._transports.stream import RequestStream
+
+
+class TCPServerOptions(StreamServerOptions, total=False):
+    """The options of `TCPServer` that may be given as keywords."""
+
+    address_family: int
+    all_addresses: bool
+    allow_reuse_address: bool
+    allow_reuse_port: bool
+
+
+class TCPServer(StreamServer):
+    """A TCP server, IPv4 or IPv6.
+
+    ::
+
+        async with trioserver.TCPServer(("127.0.0.1", 0), Echo).running() as server:
+            print(server.server_address)
+
+    Args:
+      server_address: ``(host, port)``. The host is an address, a name, or ``""`` or ``None`` for all
+        interfaces; the port 0 takes a free one. For IPv6 flow and scope may follow, as in the stdlib.
+      RequestHandlerClass: See `BaseServer`; the request it gets is a `RequestStream`.
+      bind_and_activate: See `BaseServer`.
+      sock: See `StreamServer`.
+      options: Values for the class variables below, those of `StreamServer` and those of `BaseServer`.
+
+    Each connection has Nagle's algorithm turned off; see ``StreamRequestHandler.disable_nagle_algorithm``.
+    """
+
+    address_family: int = socket.AF_UNSPEC
+    """``AF_INET`` or ``AF_INET6`` to bind to no other; by default the host decides.
+
+    The stdlib's default is ``AF_INET``, and ``TCPServer(("::1", 0), ...)`` fails there. A host of ``""``
+    is IPv4 in both, unless ``all_addresses`` is true.
+    """
+
+    all_addresses: bool = False
+    """Bind to every address that the host stands for, not only the first: IPv4 and IPv6, all on one port.
+
+    ``("localhost", 0)`` is then 127.0.0.1 and ::1 on the same free port, ``("", 80)`` is 0.0.0.0 and ::.
+    Each has a socket of its own, so that no client appears as ``::ffff:192.0.2.1``. Addresses that this
+    machine does not have are left out, as long as one remains.
+    """
+
+    allow_reuse_address: bool = True
+    """Set SO_REUSEADDR, so that a server can restart while old connections are in TIME_WAIT.
+
+    The stdlib's default is false, and restarting fails for a minute there. On POSIX it does not allow two
+    servers on one port. On Windows it would, and is not needed: there it is never set.
+    """
+
+    allow_reuse_port: bool = False
+    """Set SO_REUSEPORT, so that several processes can serve one port and share its connections.
+
+    Off, as in the stdlib: with it a second server started by mistake silently takes half of the clients.
+    """
+
+    _option_types: ClassVar[type] = TCPServerOptions
+
+    def __init__(
+        self,
+        server_address: tuple[str | None, int] | tuple[str | None, int, int, int] | None,
+        RequestHandlerClass: Callable[[RequestStream, Any, Any], Awaitable[object]],
+        bind_and_activate: bool = True,
+        *,
+        sock: Adoptable | Iterable[Adoptable] | None = None,
+        **options: Unpack[TCPServerOptions],
+    ) -> None:
+        super().__init__(
+            server_address,
+            RequestHandlerClass,
+            bind_and_activate,
+            sock=sock,
+            **options,  # type: ignore[misc]  # the base class looks the names up in _option_types
+        )
+
+    def _check_options(self) -> None:
+        super()._check_options()
+        known = (socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6)
+        if self.address_family not in known:
+            raise ConfigError(
+                f"address_family must be AF_UNSPEC, AF_INET or AF_INET6, not {self.address_family!r}"
+            )
+
+    async def _bind(self) -> list[Endpoint]:
+        return await open_tcp_endpoints(
+            self.server_address,
+            TCPBinding(
+                family=self.address_family,
+                kind=self.socket_type,
+                reuse_address=self.allow_reuse_address,
+                reuse_port=self.allow_reuse_port,
+                all_addresses=self.all_addresses,
+            ),
+        )

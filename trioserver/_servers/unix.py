@@ -1,0 +1,92 @@
+"""`UnixStreamServer`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .._transports.open_unix import SocketFile, check_path, open_unix_endpoint
+from .._vocabulary.errors import ConfigError
+from .stream import StreamServer, StreamServerOptions
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from typing_extensions import Unpack
+
+    from .._transports.adopt import Adoptable
+    from .._transports.endpoint import Endpoint
+    from .._transports.stream import RequestStream
+
+
+class UnixStreamServerOptions(StreamServerOptions, total=False):
+    """The options of `UnixStreamServer` that may be given as keywords."""
+
+    mode: int | None
+
+
+class UnixStreamServer(StreamServer):
+    r"""A server on a Unix domain stream socket.
+
+    A socket file that a dead server left behind is replaced; one on which a server listens is not, and
+    ``OSError`` (``EADDRINUSE``) is raised. When the server closes it removes its own file, and never another
+    that has taken its place. (The stdlib does neither.)
+
+    Args:
+      server_address: The path of the socket, or on Linux an abstract name, ``"\0name"``, which has no file.
+      RequestHandlerClass: See `BaseServer`; the request it gets is a `RequestStream`, whose
+        ``peer_credentials()`` says who the client is.
+      bind_and_activate: See `BaseServer`.
+      sock: See `StreamServer`.
+      options: Values for the class variables below, those of `StreamServer` and those of `BaseServer`.
+    """
+
+    mode: int | None = None
+    """The permissions of the socket file, ``0o600`` for the owner alone; ``None`` leaves them to the umask.
+
+    Who may write to the file may connect. On Linux the file never has more permissions than these, not even
+    for a moment.
+    """
+
+    _option_types: ClassVar[type] = UnixStreamServerOptions
+
+    def __init__(
+        self,
+        server_address: str | bytes | os.PathLike[str] | os.PathLike[bytes] | None,
+        RequestHandlerClass: Callable[[RequestStream, Any, Any], Awaitable[object]],
+        bind_and_activate: bool = True,
+        *,
+        sock: Adoptable | Iterable[Adoptable] | None = None,
+        **options: Unpack[UnixStreamServerOptions],
+    ) -> None:
+        self._file: SocketFile | None = None
+        if sock is None:
+            server_address = check_path(server_address)
+        super().__init__(
+            server_address,
+            RequestHandlerClass,
+            bind_and_activate,
+            sock=sock,
+            **options,  # type: ignore[misc]  # the base class looks the names up in _option_types
+        )
+
+    def _check_options(self) -> None:
+        super()._check_options()
+        if self.mode is not None and not 0 <= self.mode <= 0o777:
+            raise ConfigError(f"mode must be permissions such as 0o600, or None, not {self.mode!r}")
+
+    async def _bind(self) -> list[Endpoint]:
+        endpoint, self._file = await open_unix_endpoint(
+            check_path(self.server_address),
+            kind=self.socket_type,
+            mode=self.mode,
+            backlog=self.request_queue_size,
+        )
+        return [endpoint]
+
+    def _release(self) -> None:
+        # The file first: once the socket is closed, another server may take its place.
+        if self._file is not None:
+            self._file.remove()
+            self._file = None
+        super()._release()

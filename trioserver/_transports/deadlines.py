@@ -1,0 +1,85 @@
+"""One task that watches the timeouts of all the streams of a server.
+
+A cancel scope around each wait costs two thirds of a server's throughput (measured). Here a wait only notes
+its deadline in the stream, and a heap holds *one* entry for each stream, which is looked at when it is due: a
+stream that has moved its deadline meanwhile is put back at the new one. So a timeout fires when it is
+due, exactly so under a ``MockClock``, and a busy stream costs one heap operation for each timeout's length.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import Protocol
+
+import trio
+
+
+class Watched(Protocol):
+    """What can be watched: it waits until ``deadline``, and ``interrupt`` ends the wait."""
+
+    @property
+    def deadline(self) -> float:
+        """When the wait that is under way has to end; infinity when there is none. Trio's clock."""
+
+    watched_until: float
+    """When the watch will look at it next; infinity when it will not. Written by the watch."""
+
+    def interrupt(self) -> None:
+        """End the wait."""
+
+
+class DeadlineWatch:
+    """A heap of deadlines and the task that looks at them.
+
+    Not started until the first deadline is added: a server without timeouts has no such task.
+    """
+
+    __slots__ = ("_heap", "_nursery", "_scope", "_serial")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Watched]] = []
+        self._serial = 0
+        self._nursery: trio.Nursery | None = None
+        self._scope: trio.CancelScope | None = None
+
+    def start_in(self, nursery: trio.Nursery) -> None:
+        """Use this nursery for the task, once one is needed."""
+        self._nursery = nursery
+        self._scope = None
+
+    def stop(self) -> None:
+        """Forget everything; the nursery has ended, or its scope is cancelled."""
+        for _, _, watched in self._heap:
+            watched.watched_until = float("inf")
+        self._heap.clear()
+        self._nursery = None
+        self._scope = None
+
+    def add(self, watched: Watched, deadline: float) -> None:
+        """Look at ``watched`` when ``deadline`` has come."""
+        watched.watched_until = deadline
+        self._serial += 1
+        heapq.heappush(self._heap, (deadline, self._serial, watched))
+        if self._scope is None:
+            assert self._nursery is not None, "a timeout was set on a stream whose server does not run"
+            self._scope = trio.CancelScope()
+            self._nursery.start_soon(self._run, name="trioserver: timeouts")
+        elif deadline < self._scope.deadline:
+            self._scope.deadline = deadline
+
+    async def _run(self) -> None:
+        while True:
+            scope = self._scope = trio.CancelScope(deadline=self._heap[0][0] if self._heap else float("inf"))
+            with scope:
+                await trio.sleep_forever()
+            now = trio.current_time()
+            heap = self._heap
+            while heap and heap[0][0] <= now:
+                due, _, watched = heapq.heappop(heap)
+                if due != watched.watched_until:
+                    continue  # a later entry of a stream that also has an earlier one
+                watched.watched_until = float("inf")
+                if watched.deadline <= now:
+                    watched.interrupt()
+                elif watched.deadline < float("inf"):
+                    self.add(watched, watched.deadline)

@@ -1,0 +1,185 @@
+"""The seam between trioserver and sockets: everything above it sees an `Endpoint`.
+
+An endpoint is one non-blocking socket and the way to wait for it. Two things can be put in here without a
+change above: a simulated network, through trio's own hook
+(``trio.socket.set_custom_socket_factory`` with a factory whose sockets are endpoints), and a faster way
+to wait than ``trio.lowlevel.wait_readable``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+
+import trio
+
+from .._vocabulary.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from _typeshed import ReadableBuffer
+
+Address: TypeAlias = Any
+"""A socket address: a tuple for IP, a path (or ``""``) for Unix sockets."""
+
+
+@runtime_checkable
+class Endpoint(Protocol):
+    """A non-blocking socket and the way to wait for it.
+
+    The ``_nowait`` functions never wait: they raise ``BlockingIOError`` when there is nothing to do, and
+    the ``OSError`` of the system call otherwise. The ``wait`` functions are checkpoints. They may return
+    early, so that the caller looks again and finds nothing. They raise ``trio.BusyResourceError`` when
+    another task waits for the same, and ``trio.ClosedResourceError`` when the endpoint is closed meanwhile
+    or `interrupt` is called.
+    """
+
+    @property
+    def socket(self) -> Any:
+        """What has ``getsockopt``, ``setsockopt``, ``getsockname``, ``getpeername``, ``fileno``."""
+
+    @property
+    def recv_nowait(self) -> Callable[[int], bytes]:
+        """Receive at most so many bytes; ``b""`` is the end of the stream."""
+
+    @property
+    def send_nowait(self) -> Callable[[ReadableBuffer], int]:
+        """Send what fits; returns how many bytes that were."""
+
+    def accept_nowait(self) -> tuple[Endpoint, Address]:
+        """Take a connection off the backlog."""
+
+    def wait_readable(self) -> Awaitable[None]:
+        """Wait until a receive, or an accept, would do something."""
+
+    def wait_writable(self) -> Awaitable[None]:
+        """Wait until a send would do something."""
+
+    def interrupt(self) -> None:
+        """Make whoever waits look again, by ``trio.ClosedResourceError``; the endpoint stays open."""
+
+    def bind(self, address: Address) -> None:
+        """Bind to an address that needs no name resolution."""
+
+    def listen(self, backlog: int) -> None:
+        """Queue connections for `accept_nowait`."""
+
+    def shutdown(self, how: int) -> None:
+        """Close one half or both, as ``socket.shutdown``."""
+
+    def unsent_bytes(self) -> int | None:
+        """Bytes that were sent and not yet acknowledged; ``None`` where that can not be known."""
+
+    def close(self) -> None:
+        """Close at once; whoever waits gets ``trio.ClosedResourceError``. Closing twice is fine."""
+
+
+class KernelEndpoint:
+    """An `Endpoint` on a socket of the operating system, waiting through trio's own I/O manager.
+
+    Takes ownership of the socket and makes it non-blocking.
+    """
+
+    __slots__ = ("recv_nowait", "send_nowait", "socket")
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self.socket = sock
+        # The stdlib's own methods, called with nothing in between: they are the hot path.
+        self.recv_nowait = sock.recv
+        self.send_nowait = sock.send
+
+    def accept_nowait(self) -> tuple[KernelEndpoint, Address]:
+        """Take a connection off the backlog."""
+        sock, address = self.socket.accept()
+        try:
+            return KernelEndpoint(sock), address
+        except BaseException:
+            sock.close()  # P2: a descriptor that was accepted is never left to the garbage collector
+            raise
+
+    def wait_readable(self) -> Awaitable[None]:
+        """Wait until a receive, or an accept, would do something."""
+        return trio.lowlevel.wait_readable(self.socket)
+
+    def wait_writable(self) -> Awaitable[None]:
+        """Wait until a send would do something."""
+        return trio.lowlevel.wait_writable(self.socket)
+
+    def interrupt(self) -> None:
+        """Make whoever waits look again.
+
+        ``notify_closing`` is trio's public way to wake the tasks that wait for a descriptor. Nothing
+        obliges the caller to close it then, and it can be waited for again.
+        """
+        if self.socket.fileno() != -1:
+            trio.lowlevel.notify_closing(self.socket)
+
+    def bind(self, address: Address) -> None:
+        """Bind to an address that needs no name resolution."""
+        self.socket.bind(address)
+
+    def listen(self, backlog: int) -> None:
+        """Queue connections for `accept_nowait`."""
+        self.socket.listen(backlog)
+
+    def shutdown(self, how: int) -> None:
+        """Close one half or both."""
+        self.socket.shutdown(how)
+
+    def unsent_bytes(self) -> int | None:
+        """Bytes in the send queue: ``SIOCOUTQ``, see tcp(7) and unix(7)."""
+        if sys.platform != "linux":
+            return None
+        import fcntl
+        import termios
+
+        answer = fcntl.ioctl(self.socket.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+        return int.from_bytes(answer, sys.byteorder)
+
+    def close(self) -> None:
+        """Close at once."""
+        if self.socket.fileno() != -1:
+            trio.lowlevel.notify_closing(self.socket)
+            self.socket.close()
+
+
+def open_endpoint(family: int, kind: int, proto: int = 0) -> Endpoint:
+    """Make a socket: the kernel's, or that of the socket factory which trio was given.
+
+    Raises:
+      ConfigError: The socket factory makes sockets that are not endpoints.
+    """
+    if not _has_custom_factory():
+        return KernelEndpoint(socket.socket(family, kind, proto))
+    made = trio.socket.socket(family, kind, proto)
+    if isinstance(made, Endpoint):
+        return made
+    made.close()
+    raise ConfigError(
+        f"the installed socket factory makes {type(made).__name__} objects, which trioserver can not "
+        "serve: they need the methods of an endpoint (recv_nowait, send_nowait, accept_nowait, "
+        "wait_readable, wait_writable, interrupt, unsent_bytes)"
+    )
+
+
+def _has_custom_factory() -> bool:
+    """Whether ``set_custom_socket_factory`` is in force; there is no other public way to ask."""
+    factory = trio.socket.set_custom_socket_factory(None)
+    trio.socket.set_custom_socket_factory(factory)
+    return factory is not None
+
+
+def disable_nagle(sock: Any) -> None:
+    """Turn Nagle's algorithm off, where the socket has one.
+
+    With it a reply in two writes waits for the delayed acknowledgement of the first: 40 ms, measured. trio,
+    asyncio and Go turn it off, too. A connection that the peer has reset already may refuse the option.
+    """
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

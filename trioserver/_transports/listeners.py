@@ -1,0 +1,107 @@
+"""The listening sockets of one server, behind one ``accept``."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .endpoint import Address, Endpoint
+
+
+class ListenerGroup:
+    """One or more listening endpoints, which it owns.
+
+    Several are served in turn, so that a busy one does not starve the others.
+    """
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        self._endpoints = list(endpoints)
+        self._turn = 0
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The endpoints, in the order in which they were given."""
+        return tuple(self._endpoints)
+
+    @property
+    def sockets(self) -> tuple[Any, ...]:
+        """Their sockets."""
+        return tuple(endpoint.socket for endpoint in self._endpoints)
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """The addresses they are bound to."""
+        return tuple(endpoint.socket.getsockname() for endpoint in self._endpoints)
+
+    def listen(self, backlog: int) -> None:
+        """Begin to listen on all of them."""
+        for endpoint in self._endpoints:
+            endpoint.listen(backlog)
+
+    async def accept(self) -> tuple[Endpoint, Address]:
+        """Take a connection, waiting if there is none.
+
+        There is no checkpoint when one is there, nor after it was taken (P2): the caller has it.
+
+        Raises:
+          OSError: What accept(2) said; see ``trioserver._vocabulary.accept_errors``. ``EBADF`` when the
+            listeners were closed meanwhile.
+        """
+        while True:
+            try:
+                return self.accept_nowait()
+            except BlockingIOError:
+                pass
+            try:
+                await self._wait_acceptable()
+            except trio.ClosedResourceError:
+                raise OSError(errno.EBADF, "the listening socket was closed") from None
+
+    def accept_nowait(self) -> tuple[Endpoint, Address]:
+        """Take a connection; raises ``BlockingIOError`` when there is none."""
+        endpoints = self._endpoints
+        if not endpoints:
+            raise OSError(errno.EBADF, "the listening socket was closed")
+        if len(endpoints) == 1:
+            return endpoints[0].accept_nowait()
+        for _ in endpoints:
+            self._turn = (self._turn + 1) % len(endpoints)
+            try:
+                return endpoints[self._turn].accept_nowait()
+            except BlockingIOError:
+                continue
+        raise BlockingIOError
+
+    async def _wait_acceptable(self) -> None:
+        """Wait until one of them has a connection."""
+        if len(self._endpoints) == 1:
+            await self._endpoints[0].wait_readable()
+            return
+
+        closed = False
+
+        async def watch(endpoint: Endpoint) -> None:
+            nonlocal closed
+            try:
+                await endpoint.wait_readable()
+            except trio.ClosedResourceError:
+                closed = True
+            nursery.cancel_scope.cancel()
+
+        # A nursery for each wait, and not for each connection: a burst is accepted with one wait.
+        async with trio.open_nursery() as nursery:
+            for endpoint in self._endpoints:
+                nursery.start_soon(watch, endpoint, name="trioserver: listener")
+        if closed:
+            raise trio.ClosedResourceError
+
+    def close(self) -> None:
+        """Close them all."""
+        endpoints, self._endpoints = self._endpoints, []
+        for endpoint in endpoints:
+            endpoint.close()

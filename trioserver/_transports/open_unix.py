@@ -1,0 +1,194 @@
+"""Binding Unix stream sockets: stale files, live ones, modes, abstract names."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+import struct
+import sys
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import trio
+
+from .._vocabulary.errors import ConfigError
+from .endpoint import open_endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from .endpoint import Endpoint
+
+_LOCK_TRIES: Final = 100
+_LOCK_PAUSE: Final = 0.01
+
+
+class SocketFile:
+    """The file of a bound Unix socket, known by its inode, so that only it is ever removed."""
+
+    __slots__ = ("_inode", "path")
+
+    def __init__(self, path: str | bytes) -> None:
+        self.path = path
+        self._inode = self._look()
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            found = os.lstat(self.path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def remove(self) -> None:
+        """Remove the file, unless another has taken its place."""
+        if self._inode is not None and self._look() == self._inode:
+            with contextlib.suppress(OSError):
+                os.unlink(self.path)
+
+
+def check_path(path: object) -> str | bytes:
+    """The path as ``bind`` takes it; an abstract name begins with a NUL."""
+    if isinstance(path, os.PathLike):
+        path = os.fspath(path)
+    if not isinstance(path, (str, bytes)) or not path:
+        raise ConfigError(f"server_address must be the path of the socket, not {path!r}")
+    if is_abstract(path) and sys.platform != "linux":
+        raise ConfigError(f"server_address: abstract names such as {path!r} exist on Linux only")
+    return path
+
+
+def is_abstract(path: str | bytes) -> bool:
+    """Whether it is a name in Linux's abstract namespace, which has no file."""
+    return path[:1] in ("\0", b"\0")
+
+
+async def open_unix_endpoint(
+    path: str | bytes, *, kind: int, mode: int | None, backlog: int
+) -> tuple[Endpoint, SocketFile | None]:
+    """Bind and listen.
+
+    It listens at once, and not only when the server is activated, because a socket that is bound and does
+    not listen refuses connections, just as a stale one does: the next server to come would remove its file.
+
+    A file that a server left behind is told from one in use by connecting to it: only one that refuses is
+    removed. Servers that start at the same time do this one after the other, under a lock on the directory.
+
+    Raises:
+      OSError: ``EADDRINUSE`` when another server listens there, or there is a file that is no socket.
+    """
+    if is_abstract(path):
+        endpoint = open_endpoint(socket.AF_UNIX, kind)
+        try:
+            endpoint.bind(path)
+            endpoint.listen(backlog)
+        except BaseException:
+            endpoint.close()
+            raise
+        return endpoint, None
+    async with _locked_directory(path):
+        _remove_stale(path, kind)
+        endpoint = open_endpoint(socket.AF_UNIX, kind)
+        try:
+            with _creation_mode(endpoint.socket, mode):
+                endpoint.bind(path)
+            file = SocketFile(path)
+            try:
+                if mode is not None:
+                    os.chmod(path, mode)
+                endpoint.listen(backlog)
+            except BaseException:
+                file.remove()
+                raise
+        except BaseException:
+            endpoint.close()
+            raise
+    return endpoint, file
+
+
+@contextlib.contextmanager
+def _creation_mode(sock: Any, mode: int | None) -> Iterator[None]:
+    """On Linux, let the file be created with no more permissions than ``mode`` has.
+
+    bind(2) gives the file the socket inode's permissions less the umask, so that there is no moment at which
+    it is more open than asked for. Elsewhere ``fchmod`` refuses sockets and the chmod that follows has to do.
+    """
+    if mode is not None:
+        with contextlib.suppress(OSError):
+            os.fchmod(sock.fileno(), mode)
+    yield
+
+
+def _remove_stale(path: str | bytes, kind: int) -> None:
+    """Remove the socket file at ``path`` if nobody listens; raise if somebody does."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        raise OSError(errno.EADDRINUSE, "there is a file, and it is not a socket", path)
+    with socket.socket(socket.AF_UNIX, kind) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            pass
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            # EAGAIN: a live server whose backlog is full. EACCES and the rest: not ours to remove.
+            raise OSError(
+                errno.EADDRINUSE, f"the socket file is in use, or can not be probed ({error})", path
+            ) from error
+        else:
+            raise OSError(errno.EADDRINUSE, "another server listens on the socket file", path)
+    file = SocketFile(path)
+    if file._inode == (found.st_dev, found.st_ino):
+        file.remove()
+
+
+@contextlib.asynccontextmanager
+async def _locked_directory(path: str | bytes) -> AsyncIterator[None]:
+    """Hold an advisory lock on the directory of ``path``, where it can be opened."""
+    import fcntl
+
+    try:
+        directory = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
+    except OSError:
+        yield  # no permission to read it: do without; bind will say what is wrong, if anything is
+        return
+    try:
+        for _ in range(_LOCK_TRIES):
+            try:
+                fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await trio.sleep(_LOCK_PAUSE)
+            except OSError:
+                break  # a file system without locks
+        yield
+    finally:
+        os.close(directory)
+
+
+class PeerCredentials(NamedTuple):
+    """Who is at the other end of a Unix socket, as it was when it connected."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+def peer_credentials(sock: Any) -> PeerCredentials:
+    """The peer's process, user and group: ``SO_PEERCRED``, see unix(7).
+
+    Raises:
+      OSError: ``ENOTSUP`` on platforms other than Linux, and for sockets that are not Unix sockets.
+    """
+    if sys.platform != "linux" or sock.family != socket.AF_UNIX:
+        raise OSError(errno.ENOTSUP, "peer credentials: only for Unix sockets, and only on Linux")
+    layout = struct.Struct("3i")
+    return PeerCredentials(
+        *layout.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, layout.size))
+    )

@@ -1,0 +1,163 @@
+"""Buffered reading: a handler's ``self.rfile``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from .._vocabulary.errors import IncompleteRead, LimitExceeded
+from .._vocabulary.options import check_count
+from .stream import RECEIVE_BYTES
+
+if TYPE_CHECKING:
+    from .stream import RequestStream
+
+DEFAULT_MAX_LINE_BYTES: Final = 65536
+"""64 KiB, as asyncio's streams and ``http.server``."""
+
+
+class StreamReader:
+    """Reads lines, records and blocks from a `RequestStream`, whose input buffer it shares.
+
+    Iterating yields lines. Every method either takes what it returns out of the buffer or raises and
+    takes nothing (but see `IncompleteRead`), and a cancellation never loses a byte.
+
+    A peer can not make it buffer more than a limit (P9): ``max_line_bytes``, or the one given to a call.
+
+    Args:
+      stream: Where to read from; the reader does not own it.
+      max_line_bytes: The longest line, its newline included; 64 KiB by default.
+      receive_bytes: How much one receive asks for; -1, the default, is 64 KiB.
+
+    Raises (all methods):
+      trio.BrokenResourceError: The connection was reset.
+      trio.ClosedResourceError: Your code closed the stream.
+      trio.BusyResourceError: Another task is reading.
+      StreamTimeout: Nothing came within the stream's ``timeout``.
+    """
+
+    __slots__ = ("_receive_bytes", "_stream", "max_line_bytes")
+
+    def __init__(
+        self,
+        stream: RequestStream,
+        *,
+        max_line_bytes: int = DEFAULT_MAX_LINE_BYTES,
+        receive_bytes: int = -1,
+    ) -> None:
+        check_count("max_line_bytes", max_line_bytes)
+        check_count("receive_bytes", receive_bytes, least=-1)
+        self._stream = stream
+        self._receive_bytes = RECEIVE_BYTES if receive_bytes == -1 else max(1, receive_bytes)
+        self.max_line_bytes = max_line_bytes
+
+    async def readline(self, limit: int | None = None) -> bytes:
+        r"""Read up to and including ``b"\n"``.
+
+        Args:
+          limit: The longest line, in bytes; by default ``max_line_bytes``.
+
+        Returns:
+          The line, without its newline if the stream ended there, or ``b""`` at the end of the stream.
+
+        Raises:
+          LimitExceeded: No newline came within the limit. The bytes can still be read, with `read1` say.
+        """
+        try:
+            return await self.readuntil(b"\n", limit)
+        except IncompleteRead as error:
+            return error.partial
+
+    async def readuntil(self, separator: bytes = b"\n", limit: int | None = None) -> bytes:
+        """Read up to and including ``separator``.
+
+        Args:
+          separator: At least one byte.
+          limit: The most bytes, the separator included; by default ``max_line_bytes``.
+
+        Raises:
+          IncompleteRead: The stream ended first; the error has what came.
+          LimitExceeded: No separator came within the limit; the bytes can still be read.
+        """
+        if not separator:
+            raise ValueError("separator must be at least one byte")
+        limit = self.max_line_bytes if limit is None else limit
+        stream = self._stream
+        buffer = stream.buffer
+        if len(buffer):
+            await stream.spend()
+            buffer.restart_search()
+        while (found := buffer.take_until(separator, limit)) is None:
+            room = limit - len(buffer)
+            if room <= 0:
+                buffer.restart_search()
+                raise LimitExceeded(f"no {separator!r} in the first {limit} bytes", limit=limit)
+            if not await stream.fill(min(self._receive_bytes, room)):
+                raise IncompleteRead(buffer.take(len(buffer)), None)
+        return found
+
+    async def readexactly(self, count: int) -> bytes:
+        """Read ``count`` bytes, neither more nor fewer.
+
+        Raises:
+          IncompleteRead: The stream ended first; the error has what came.
+        """
+        check_count("count", count, least=0)
+        data = await self.read(count)
+        if len(data) < count:
+            raise IncompleteRead(data, count)
+        return data
+
+    async def read(self, count: int = -1, *, limit: int | None = None) -> bytes:
+        """Read ``count`` bytes, fewer only at the end of the stream; as ``rfile.read`` in the stdlib.
+
+        Args:
+          count: How many. Negative: all up to the end of the stream.
+          limit: With a negative ``count`` the most that this may be, in bytes; ``max_line_bytes`` by default,
+            since a peer that never stops sending must not fill the memory.
+
+        Raises:
+          LimitExceeded: The stream goes on after ``limit`` bytes; they can still be read.
+        """
+        stream = self._stream
+        buffer = stream.buffer
+        if len(buffer):
+            await stream.spend()
+        if count >= 0:
+            while len(buffer) < count:
+                if not await stream.fill(min(self._receive_bytes, count - len(buffer))):
+                    break
+            return buffer.take(count)
+        limit = self.max_line_bytes if limit is None else limit
+        while len(buffer) <= limit:
+            if not await stream.fill(min(self._receive_bytes, limit + 1 - len(buffer))):
+                return buffer.take(len(buffer))
+        raise LimitExceeded(f"the stream goes on after {limit} bytes", limit=limit)
+
+    async def read1(self, max_bytes: int = RECEIVE_BYTES) -> bytes:
+        """Read what there is, waiting only if that is nothing; as ``io.BufferedIOBase.read1``.
+
+        Returns:
+          At least one byte and at most ``max_bytes``, or ``b""`` at the end of the stream.
+        """
+        check_count("max_bytes", max_bytes)
+        stream = self._stream
+        buffer = stream.buffer
+        if len(buffer):
+            await stream.spend()
+        while not len(buffer):
+            data = await stream.receive_within_budget(max_bytes)
+            if not data:
+                return b""
+            if not len(buffer):
+                return data
+            buffer.append(data)  # another task filled the buffer while this one waited
+        return buffer.take(max_bytes)
+
+    def __aiter__(self) -> StreamReader:
+        return self
+
+    async def __anext__(self) -> bytes:
+        line = await self.readline()
+        if not line:
+            raise StopAsyncIteration
+        return line

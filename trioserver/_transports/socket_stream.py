@@ -1,0 +1,285 @@
+"""`RequestStream` on an endpoint: try first, wait only when the kernel has nothing (or no room)."""
+
+from __future__ import annotations
+
+import errno
+import operator
+import socket
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from .._vocabulary.errors import StreamTimeout
+from .._vocabulary.options import check_seconds
+from .closing import discard_input
+from .stream import OPERATIONS_PER_CHECKPOINT, RECEIVE_BYTES, RequestStream
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from _typeshed import ReadableBuffer
+
+    from .deadlines import DeadlineWatch
+    from .endpoint import Endpoint
+
+_NEVER: Final = float("inf")
+_READ: Final = 0
+_WRITE: Final = 1
+
+
+class SocketStream(RequestStream):
+    """A connected stream socket.
+
+    Args:
+      endpoint: The socket; the stream owns it and closes it.
+      watch: What makes `timeout` work; without one no timeout can be set.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_deadlines",
+        "_drained",
+        "_endpoint",
+        "_peer_error",
+        "_sending",
+        "_timeout",
+        "_watch",
+        "watched_until",
+    )
+
+    def __init__(self, endpoint: Endpoint, *, watch: DeadlineWatch | None = None) -> None:
+        super().__init__()
+        self._endpoint = endpoint
+        self._watch = watch
+        self._timeout: float | None = None
+        self.watched_until = _NEVER
+        self._closed = False
+        self._sending = False
+        self._drained = False  # whether the last receive left the kernel's buffer empty
+        self._peer_error: OSError | None = None
+
+    @property
+    def socket(self) -> Any:
+        """The socket underneath, for its options and addresses; sending or receiving on it is an error."""
+        return self._endpoint.socket
+
+    @property
+    def closed(self) -> bool:
+        """Whether the stream was closed on this side."""
+        return self._closed
+
+    @property
+    def peer_error(self) -> OSError | None:
+        """The error by which the peer was found to be gone, or ``None``."""
+        return self._peer_error
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that one wait for the peer may take; ``None``, the default, is no bound.
+
+        As with the stdlib's ``socket.settimeout`` it bounds each wait and not the whole of an operation.
+        """
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        if seconds is not None and self._watch is None:
+            raise RuntimeError("this stream belongs to no server, which would watch its timeout")
+        if seconds is not None:
+            check_seconds("timeout", seconds, none="no bound")
+            self._deadlines = [_NEVER, _NEVER]
+        self._timeout = seconds
+
+    # Receiving.
+
+    async def receive_within_budget(self, max_bytes: int, *, until_drain: bool = False) -> bytes | None:
+        """Receive from the peer, past the buffer; a checkpoint only if it waits or the budget is spent."""
+        if not self._drained:
+            # P10, and before the bytes are taken: a cancellation here loses none.
+            self.budget -= 1
+            if self.budget < 0:
+                self.budget = OPERATIONS_PER_CHECKPOINT
+                await trio.lowlevel.checkpoint()
+        endpoint = self._endpoint
+        looked = False
+        while True:
+            # After a receive that did not fill its buffer the next one would find nothing: wait at once,
+            # and save the exception. Another byte may have come meanwhile; then the wait ends at once.
+            if not self._drained:
+                try:
+                    data = endpoint.recv_nowait(max_bytes)
+                except BlockingIOError:
+                    self._drained = True
+                    looked = True
+                except OSError as error:
+                    raise self._translate(error) from error
+                else:
+                    self._drained = 0 < len(data) < max_bytes
+                    self.bytes_received += len(data)
+                    if not data:
+                        self.end_of_stream = True
+                    return data
+            if until_drain and self._draining:
+                if looked:
+                    return None
+            else:
+                await self._wait(endpoint.wait_readable, _READ)
+                looked = False
+            self._drained = False
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Receive from the peer; ``b""`` is the end of the stream. See ``trio.abc.ReceiveStream``."""
+        if max_bytes is None:
+            max_bytes = RECEIVE_BYTES
+        else:
+            max_bytes = operator.index(max_bytes)
+            if max_bytes < 1:
+                raise ValueError(f"max_bytes must be at least 1, not {max_bytes}")
+        if self._closed or len(self.buffer) or not self._drained:
+            await trio.lowlevel.checkpoint()
+            self.budget = OPERATIONS_PER_CHECKPOINT
+        if self._closed:
+            raise trio.ClosedResourceError("this stream was closed")
+        if len(self.buffer):
+            return self.buffer.take(max_bytes)
+        data = await self.receive_within_budget(max_bytes)
+        assert data is not None
+        return data
+
+    # Sending.
+
+    async def send_within_budget(self, data: ReadableBuffer) -> None:
+        """Send everything; a checkpoint only if it waits or the budget is spent."""
+        if self._sending:
+            raise trio.BusyResourceError("another task is sending on this stream")
+        if not isinstance(data, bytes):
+            data = memoryview(data).cast("B")
+        try:
+            sent = self._endpoint.send_nowait(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise self._translate(error) from error
+        self.bytes_sent += sent
+        if sent != len(data):
+            await self._send_rest(memoryview(data)[sent:])
+            return
+        self.budget -= 1
+        if self.budget < 0:
+            self.budget = OPERATIONS_PER_CHECKPOINT
+            await trio.lowlevel.checkpoint()
+
+    async def _send_rest(self, rest: memoryview) -> None:
+        """Send what did not fit, as the peer makes room."""
+        endpoint = self._endpoint
+        self._sending = True
+        try:
+            while rest:
+                await self._wait(endpoint.wait_writable, _WRITE)
+                try:
+                    sent = endpoint.send_nowait(rest)
+                except BlockingIOError:
+                    continue
+                except OSError as error:
+                    raise self._translate(error) from error
+                self.bytes_sent += sent
+                rest = rest[sent:]
+        finally:
+            self._sending = False
+
+    async def send_all(self, data: ReadableBuffer) -> None:
+        """Send everything. See ``trio.abc.SendStream``; when cancelled, a part may have been sent."""
+        if self._closed:
+            await trio.lowlevel.checkpoint()
+            raise trio.ClosedResourceError("this stream was closed")
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self.budget = OPERATIONS_PER_CHECKPOINT
+        await self.send_within_budget(data)
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait until there is room to send. See ``trio.abc.SendStream``."""
+        if self._closed:
+            await trio.lowlevel.checkpoint()
+            raise trio.ClosedResourceError("this stream was closed")
+        if self._sending:
+            raise trio.BusyResourceError("another task is sending on this stream")
+        await self._wait(self._endpoint.wait_writable, _WRITE)
+
+    async def send_eof(self) -> None:
+        """Close the sending half: the peer sees the end of the stream once it has read everything."""
+        await trio.lowlevel.checkpoint()
+        if self._sending:
+            raise trio.BusyResourceError("another task is sending on this stream")
+        try:
+            self._endpoint.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            raise self._translate(error) from error
+
+    # Waiting.
+
+    async def _wait(self, wait: Callable[[], Awaitable[None]], direction: int) -> None:
+        """Wait for the endpoint, at most ``timeout`` seconds; returns early when interrupted."""
+        self.budget = OPERATIONS_PER_CHECKPOINT
+        deadline = _NEVER
+        if self._closed:
+            raise trio.ClosedResourceError("this stream was closed")
+        timeout = self._timeout
+        if timeout is not None:
+            deadline = trio.current_time() + timeout
+            self._watch_deadline(direction, deadline)
+        try:
+            await wait()
+        except trio.ClosedResourceError:
+            if self._endpoint.socket.fileno() == -1:
+                raise
+            if timeout is not None and trio.current_time() >= deadline:
+                raise StreamTimeout(timeout) from None
+        finally:
+            if timeout is not None:
+                self._deadlines[direction] = _NEVER
+
+    def _watch_deadline(self, direction: int, deadline: float) -> None:
+        assert self._watch is not None
+        self._deadlines[direction] = deadline
+        if deadline < self.watched_until:
+            self._watch.add(self, deadline)
+
+    @property
+    def deadline(self) -> float:
+        """When the wait that is under way has to end: what the deadline watch looks at."""
+        return min(self._deadlines)
+
+    def interrupt(self) -> None:
+        """Make a task that waits for this stream look again at why it does."""
+        if not self._closed:
+            self._endpoint.interrupt()
+
+    # Closing.
+
+    def close(self) -> None:
+        """Close at once and without waiting."""
+        if not self._closed:
+            self._closed = True
+            self._endpoint.close()
+
+    async def aclose(self) -> None:
+        """Close at once; what is in the kernel's send buffer is still sent. Always a checkpoint."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    async def close_gracefully(self, *, timeout: float, max_bytes: int) -> None:
+        """Close so that the peer gets all that was sent."""
+        try:
+            if not self._closed and not self.end_of_stream and self._peer_error is None:
+                await discard_input(self._endpoint, timeout=timeout, max_bytes=max_bytes)
+        finally:
+            self.close()
+
+    def _translate(self, error: OSError) -> Exception:
+        """trio's exception for an ``OSError``: who closed the connection, this side or the peer?"""
+        if self._closed or error.errno in (errno.EBADF, errno.ENOTSOCK):
+            return trio.ClosedResourceError("this stream was closed")
+        if self._peer_error is None:
+            self._peer_error = error
+        return trio.BrokenResourceError(f"the peer is gone: {error}")

@@ -1,0 +1,1 @@
+"""L0, the words of the library: pure values and tables, importing neither trio nor socket."""
