@@ -123,7 +123,7 @@ def main() -> int:
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("misuses.py")
     try:
         found = complaints(path.resolve())
-    except (CheckerFailedError, OSError, SyntaxError, ValueError, KeyError) as error:
+    except (CheckerFailedError, OSError, tokenize.TokenError, SyntaxError, ValueError) as error:
         print(f"could not check {path}: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
     print("\n".join(found) or "both report exactly the marked lines")

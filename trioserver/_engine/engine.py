@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from .._transports.deadlines import DeadlineWatch
+from .._transports.outbox import Flusher
 from .._transports.stream import RequestStream
 from .._vocabulary.events import ServerDraining, ServerStarted, ServerStopped
 from .._vocabulary.lifecycle import RUNNING, Act, State, after
@@ -37,6 +38,7 @@ class Engine:
       requests: Those that exist.
       observers: Whom to tell.
       deadlines: Watches the timeouts of streams.
+      flusher: Sends what streams have gathered.
       counts: How the requests of this run ended.
       totals: The same since the engine was made.
       accept_errors: How many errors of ``accept`` were skipped or waited out.
@@ -49,6 +51,7 @@ class Engine:
         self.observers = Observers()
         self.requests = Registry()
         self.deadlines = DeadlineWatch()
+        self.flusher = Flusher()
         self.counts = Counts()
         self.totals = Counts()
         self.accept_errors = 0
@@ -89,6 +92,7 @@ class Engine:
         try:
             async with trio.open_nursery() as self._nursery:
                 self.deadlines.start_in(self._nursery)
+                self.flusher.start_in(self._nursery)
                 try:
                     if self.state is State.SERVING:
                         with trio.CancelScope() as self._accept_scope:
@@ -132,6 +136,7 @@ class Engine:
 
     def _end(self) -> None:
         self.deadlines.stop()
+        self.flusher.stop()
         self._nursery = self._service_nursery = self._task = None
         self.state = after(self.state, Act.END)
         now = trio.current_time()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
 
 
 class Hooks(Protocol):
@@ -17,7 +20,7 @@ class Hooks(Protocol):
     async def verify_request(self, request: Any, client_address: Any, /) -> bool:
         """Whether to serve it."""
 
-    async def process_request(self, request: Any, client_address: Any, /) -> None:
+    def process_request(self, request: Any, client_address: Any, /) -> Awaitable[object]:
         """Serve it."""
 
     async def shutdown_request(self, request: Any, /) -> None:

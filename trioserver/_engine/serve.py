@@ -35,13 +35,8 @@ def admit(engine: Engine, hooks: Hooks, request: Any, client_address: Any) -> No
         )
 
 
-@trio.lowlevel.enable_ki_protection
 async def serve_request(engine: Engine, hooks: Hooks, record: Request[Any]) -> None:
-    """The task of one request: verify, process, close, whatever happens.
-
-    It is protected from Ctrl-C, which would break its bookkeeping; ``finish_request`` lets it in again for the
-    handler.
-    """
+    """The task of one request: verify, process, close, whatever happens."""
     request, client_address = record.request, record.client_address
     close = hooks.shutdown_request
     cancelled: BaseException | None = None
@@ -103,6 +98,7 @@ async def _handle_part(hooks: Hooks, record: Request[Any], error: Exception) -> 
         await hooks.handle_error(record.request, record.client_address)
 
 
+@trio.lowlevel.enable_ki_protection
 def _end(engine: Engine, record: Request[Any]) -> None:
     """Count a request and forget it."""
     request = record.request

@@ -154,7 +154,8 @@ class StreamServer(BaseServer[RequestStream]):
         """Accept a connection, waiting if there is none. No checkpoint once it is accepted (P2)."""
         endpoint, client_address = await self._bound().accept()
         disable_nagle(endpoint.socket)
-        return SocketStream(endpoint, watch=self._engine.deadlines), client_address
+        engine = self._engine
+        return SocketStream(endpoint, watch=engine.deadlines, flusher=engine.flusher), client_address
 
     async def shutdown_request(self, request: RequestStream) -> None:
         """Close a connection that was served, so that the client gets all of the reply.

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
 
 from .._vocabulary.errors import IncompleteRead, LimitExceeded
 from .._vocabulary.options import check_count
-from .stream import RECEIVE_BYTES
+from .stream import OPERATIONS_PER_CHECKPOINT, RECEIVE_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from .stream import RequestStream
 
 DEFAULT_MAX_LINE_BYTES: Final = 65536
 """64 KiB, as asyncio's streams and ``http.server``."""
+
+# What a read through a separator does when the stream ends before it.
+_PARTIAL: Final = 0  # return what there is
+_INCOMPLETE: Final = 1  # raise IncompleteRead
+_STOP: Final = 2  # end an iteration
 
 
 class StreamReader:
@@ -50,8 +59,8 @@ class StreamReader:
         self._receive_bytes = RECEIVE_BYTES if receive_bytes == -1 else max(1, receive_bytes)
         self.max_line_bytes = max_line_bytes
 
-    async def readline(self, limit: int | None = None) -> bytes:
-        r"""Read up to and including ``b"\n"``.
+    def readline(self, limit: int | None = None) -> Coroutine[Any, Any, bytes]:
+        r"""Read up to and including ``b"\n"``; to be awaited.
 
         Args:
           limit: The longest line, in bytes; by default ``max_line_bytes``.
@@ -62,13 +71,10 @@ class StreamReader:
         Raises:
           LimitExceeded: No newline came within the limit. The bytes can still be read, with `read1` say.
         """
-        try:
-            return await self.readuntil(b"\n", limit)
-        except IncompleteRead as error:
-            return error.partial
+        return self._read_through(b"\n", limit, _PARTIAL)
 
-    async def readuntil(self, separator: bytes = b"\n", limit: int | None = None) -> bytes:
-        """Read up to and including ``separator``.
+    def readuntil(self, separator: bytes = b"\n", limit: int | None = None) -> Coroutine[Any, Any, bytes]:
+        """Read up to and including ``separator``; to be awaited.
 
         Args:
           separator: At least one byte.
@@ -80,19 +86,33 @@ class StreamReader:
         """
         if not separator:
             raise ValueError("separator must be at least one byte")
-        limit = self.max_line_bytes if limit is None else limit
+        return self._read_through(separator, limit, _INCOMPLETE)
+
+    async def _read_through(self, separator: bytes, limit: int | None, at_end: int) -> bytes:
+        """Read up to and including ``separator``; ``at_end`` says what to do when the stream ends first."""
+        if limit is None:
+            limit = self.max_line_bytes
         stream = self._stream
         buffer = stream.buffer
         if len(buffer):
-            await stream.spend()
-            buffer.restart_search()
+            stream.budget -= 1
+            if stream.budget < 0:
+                stream.budget = OPERATIONS_PER_CHECKPOINT
+                await trio.lowlevel.checkpoint()  # P10, and before anything is taken
+        buffer.restart_search()
         while (found := buffer.take_until(separator, limit)) is None:
             room = limit - len(buffer)
             if room <= 0:
                 buffer.restart_search()
-                raise LimitExceeded(f"no {separator!r} in the first {limit} bytes", limit=limit)
-            if not await stream.fill(min(self._receive_bytes, room)):
-                raise IncompleteRead(buffer.take(len(buffer)), None)
+                raise LimitExceeded(f"no {separator!r} in the first {limit} bytes", limit=limit)  # P9
+            if await stream.fill(min(self._receive_bytes, room)):
+                continue
+            rest = buffer.take(len(buffer))
+            if at_end == _INCOMPLETE:
+                raise IncompleteRead(rest, None)
+            if at_end == _STOP and not rest:
+                raise StopAsyncIteration
+            return rest
         return found
 
     async def readexactly(self, count: int) -> bytes:
@@ -144,20 +164,12 @@ class StreamReader:
         buffer = stream.buffer
         if len(buffer):
             await stream.spend()
-        while not len(buffer):
-            data = await stream.receive_within_budget(max_bytes)
-            if not data:
-                return b""
-            if not len(buffer):
-                return data
-            buffer.append(data)  # another task filled the buffer while this one waited
+        if not len(buffer):
+            await stream.fill(max_bytes)
         return buffer.take(max_bytes)
 
     def __aiter__(self) -> StreamReader:
         return self
 
-    async def __anext__(self) -> bytes:
-        line = await self.readline()
-        if not line:
-            raise StopAsyncIteration
-        return line
+    def __anext__(self) -> Coroutine[Any, Any, bytes]:
+        return self._read_through(b"\n", None, _STOP)

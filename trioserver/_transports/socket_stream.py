@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from .deadlines import DeadlineWatch
     from .endpoint import Endpoint
+    from .outbox import Flusher
 
 _NEVER: Final = float("inf")
 _READ: Final = 0
@@ -33,6 +34,7 @@ class SocketStream(RequestStream):
     Args:
       endpoint: The socket; the stream owns it and closes it.
       watch: What makes `timeout` work; without one no timeout can be set.
+      flusher: What sends gathered replies in time; without one, nothing is gathered by itself.
     """
 
     __slots__ = (
@@ -47,8 +49,15 @@ class SocketStream(RequestStream):
         "watched_until",
     )
 
-    def __init__(self, endpoint: Endpoint, *, watch: DeadlineWatch | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        watch: DeadlineWatch | None = None,
+        flusher: Flusher | None = None,
+    ) -> None:
         super().__init__()
+        self.flusher = flusher
         self._endpoint = endpoint
         self._watch = watch
         self._timeout: float | None = None
@@ -92,40 +101,50 @@ class SocketStream(RequestStream):
 
     # Receiving.
 
-    async def receive_within_budget(self, max_bytes: int, *, until_drain: bool = False) -> bytes | None:
-        """Receive from the peer, past the buffer; a checkpoint only if it waits or the budget is spent."""
-        if not self._drained:
-            # P10, and before the bytes are taken: a cancellation here loses none.
-            self.budget -= 1
-            if self.budget < 0:
-                self.budget = OPERATIONS_PER_CHECKPOINT
-                await trio.lowlevel.checkpoint()
+    async def fill(self, max_bytes: int = RECEIVE_BYTES, *, until_drain: bool = False) -> bool:
+        """Receive into the buffer; false at the end of the stream. A checkpoint only if it waits."""
+        if self.outbox is not None and self.outbox.size:
+            await self.outbox.flush()
+        # Written out flat: it is the path of every request, and each coroutine more would show.
         endpoint = self._endpoint
         looked = False
         while True:
             # After a receive that did not fill its buffer the next one would find nothing: wait at once,
             # and save the exception. Another byte may have come meanwhile; then the wait ends at once.
             if not self._drained:
+                self.budget -= 1
+                if self.budget < 0:  # P10, and before the bytes are taken: a cancellation loses none
+                    self.budget = OPERATIONS_PER_CHECKPOINT
+                    await trio.lowlevel.checkpoint()
                 try:
                     data = endpoint.recv_nowait(max_bytes)
                 except BlockingIOError:
-                    self._drained = True
                     looked = True
                 except OSError as error:
                     raise self._translate(error) from error
                 else:
-                    self._drained = 0 < len(data) < max_bytes
-                    self.bytes_received += len(data)
                     if not data:
                         self.end_of_stream = True
-                    return data
+                        return False
+                    self._drained = len(data) < max_bytes
+                    self.bytes_received += len(data)
+                    self.buffer.append(data)
+                    return True
+            self._drained = False
             if until_drain and self._draining:
                 if looked:
-                    return None
-            else:
+                    return False
+                continue
+            looked = False
+            if self._timeout is not None:
                 await self._wait(endpoint.wait_readable, _READ)
-                looked = False
-            self._drained = False
+                continue
+            self.budget = OPERATIONS_PER_CHECKPOINT
+            try:
+                await endpoint.wait_readable()
+            except trio.ClosedResourceError:  # or interrupted: look again
+                if self._closed or endpoint.socket.fileno() == -1:
+                    raise
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive from the peer; ``b""`` is the end of the stream. See ``trio.abc.ReceiveStream``."""
@@ -135,42 +154,35 @@ class SocketStream(RequestStream):
             max_bytes = operator.index(max_bytes)
             if max_bytes < 1:
                 raise ValueError(f"max_bytes must be at least 1, not {max_bytes}")
-        if self._closed or len(self.buffer) or not self._drained:
+        buffer = self.buffer
+        if self._closed or len(buffer) or not self._drained:
             await trio.lowlevel.checkpoint()
             self.budget = OPERATIONS_PER_CHECKPOINT
-        if self._closed:
-            raise trio.ClosedResourceError("this stream was closed")
-        if len(self.buffer):
-            return self.buffer.take(max_bytes)
-        data = await self.receive_within_budget(max_bytes)
-        assert data is not None
-        return data
+            if self._closed:
+                raise trio.ClosedResourceError("this stream was closed")
+        if not len(buffer):
+            await self.fill(max_bytes)
+        return buffer.take(max_bytes)
 
     # Sending.
 
-    async def send_within_budget(self, data: ReadableBuffer) -> None:
-        """Send everything; a checkpoint only if it waits or the budget is spent."""
+    def try_send(self, data: ReadableBuffer) -> int:
+        """Send what fits now; returns how many bytes that were."""
         if self._sending:
             raise trio.BusyResourceError("another task is sending on this stream")
-        if not isinstance(data, bytes):
-            data = memoryview(data).cast("B")
         try:
             sent = self._endpoint.send_nowait(data)
         except BlockingIOError:
-            sent = 0
+            return 0
         except OSError as error:
             raise self._translate(error) from error
         self.bytes_sent += sent
-        if sent != len(data):
-            await self._send_rest(memoryview(data)[sent:])
-            return
-        self.budget -= 1
-        if self.budget < 0:
-            self.budget = OPERATIONS_PER_CHECKPOINT
-            await trio.lowlevel.checkpoint()
+        return sent
 
-    async def _send_rest(self, rest: memoryview) -> None:
-        """Send what did not fit, as the peer makes room."""
+    async def send_rest(self, rest: memoryview) -> None:
+        """Send all of ``rest``, waiting first for the peer to make room."""
+        if self._sending:
+            raise trio.BusyResourceError("another task is sending on this stream")
         endpoint = self._endpoint
         self._sending = True
         try:
@@ -189,49 +201,56 @@ class SocketStream(RequestStream):
 
     async def send_all(self, data: ReadableBuffer) -> None:
         """Send everything. See ``trio.abc.SendStream``; when cancelled, a part may have been sent."""
-        if self._closed:
-            await trio.lowlevel.checkpoint()
-            raise trio.ClosedResourceError("this stream was closed")
-        await trio.lowlevel.checkpoint_if_cancelled()
+        await self._begin_send()
+        view = memoryview(data).cast("B")
+        sent = self.try_send(view)
+        if sent < len(view):
+            await self.send_rest(view[sent:])
+        else:
+            await trio.lowlevel.cancel_shielded_checkpoint()
         self.budget = OPERATIONS_PER_CHECKPOINT
-        await self.send_within_budget(data)
-        await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until there is room to send. See ``trio.abc.SendStream``."""
-        if self._closed:
-            await trio.lowlevel.checkpoint()
-            raise trio.ClosedResourceError("this stream was closed")
+        await self._begin_send()
         if self._sending:
             raise trio.BusyResourceError("another task is sending on this stream")
         await self._wait(self._endpoint.wait_writable, _WRITE)
 
     async def send_eof(self) -> None:
         """Close the sending half: the peer sees the end of the stream once it has read everything."""
-        await trio.lowlevel.checkpoint()
+        await self._begin_send()
         if self._sending:
             raise trio.BusyResourceError("another task is sending on this stream")
         try:
             self._endpoint.shutdown(socket.SHUT_WR)
         except OSError as error:
             raise self._translate(error) from error
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def _begin_send(self) -> None:
+        """What the sending methods of trio's interface begin with."""
+        if self._closed:
+            await trio.lowlevel.checkpoint()
+            raise trio.ClosedResourceError("this stream was closed")
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self.outbox is not None:
+            await self.outbox.flush()
 
     # Waiting.
 
     async def _wait(self, wait: Callable[[], Awaitable[None]], direction: int) -> None:
         """Wait for the endpoint, at most ``timeout`` seconds; returns early when interrupted."""
         self.budget = OPERATIONS_PER_CHECKPOINT
-        deadline = _NEVER
-        if self._closed:
-            raise trio.ClosedResourceError("this stream was closed")
         timeout = self._timeout
+        deadline = _NEVER
         if timeout is not None:
             deadline = trio.current_time() + timeout
             self._watch_deadline(direction, deadline)
         try:
             await wait()
         except trio.ClosedResourceError:
-            if self._endpoint.socket.fileno() == -1:
+            if self._closed or self._endpoint.socket.fileno() == -1:
                 raise
             if timeout is not None and trio.current_time() >= deadline:
                 raise StreamTimeout(timeout) from None
@@ -271,6 +290,8 @@ class SocketStream(RequestStream):
     async def close_gracefully(self, *, timeout: float, max_bytes: int) -> None:
         """Close so that the peer gets all that was sent."""
         try:
+            if self.outbox is not None and not self._closed:
+                await self.outbox.flush()
             if not self._closed and not self.end_of_stream and self._peer_error is None:
                 await discard_input(self._endpoint, timeout=timeout, max_bytes=max_bytes)
         finally:

@@ -1,12 +1,13 @@
 """The stream that a handler gets, as far as it does not depend on what is underneath.
 
 `RequestStream` is a full ``trio.abc.HalfCloseableStream`` with an input buffer that `StreamReader` shares,
-so that mixing ``self.rfile`` and ``self.request`` never loses a byte.
+and an outbox that `StreamWriter` shares, so that mixing ``self.rfile``, ``self.wfile`` and ``self.request``
+neither loses nor reorders a byte.
 
 Checkpoints (P10): the methods of trio's stream interface keep trio's rule, each call is a checkpoint.
 `StreamReader` and `StreamWriter` are covered by a budget instead: after `OPERATIONS_PER_CHECKPOINT` of their
 operations without a wait, the next one is a checkpoint. A checkpoint costs as much as sending a short reply
-does, so that a connection with much to do is not slowed by it, and one of many can not starve the others.
+does, so a connection with much to do is not slowed by it, and one of many can not starve the others.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from .receive_buffer import ReceiveBuffer
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+
+    from .outbox import Flusher, Outbox
 
 OPERATIONS_PER_CHECKPOINT: Final = 16
 """Operations of one stream that may pass without a checkpoint.
@@ -56,10 +59,14 @@ class RequestStream(trio.abc.HalfCloseableStream):
         "bytes_received",
         "bytes_sent",
         "end_of_stream",
+        "flusher",
+        "outbox",
     )
 
     def __init__(self) -> None:
         self.buffer = ReceiveBuffer()
+        self.outbox: Outbox | None = None  # made when there is something to gather
+        self.flusher: Flusher | None = None
         self.budget = OPERATIONS_PER_CHECKPOINT
         self.bytes_received = 0
         self.bytes_sent = 0
@@ -72,6 +79,11 @@ class RequestStream(trio.abc.HalfCloseableStream):
 
     @property
     @abc.abstractmethod
+    def socket(self) -> Any:
+        """The socket underneath, for its options and addresses; sending or receiving on it is an error."""
+
+    @property
+    @abc.abstractmethod
     def closed(self) -> bool:
         """Whether the stream was closed on this side."""
 
@@ -79,34 +91,6 @@ class RequestStream(trio.abc.HalfCloseableStream):
     @abc.abstractmethod
     def peer_error(self) -> OSError | None:
         """The error by which the peer was found to be gone, or ``None``."""
-
-    @abc.abstractmethod
-    async def receive_within_budget(self, max_bytes: int, *, until_drain: bool = False) -> bytes | None:
-        """Receive from the peer, past the buffer; a checkpoint only if it waits or the budget is spent.
-
-        With ``until_drain`` it returns ``None`` when it would have to wait and the server drains.
-        """
-
-    @abc.abstractmethod
-    async def send_within_budget(self, data: ReadableBuffer) -> None:
-        """Send everything; a checkpoint only if it waits or the budget is spent."""
-
-    @abc.abstractmethod
-    def interrupt(self) -> None:
-        """Make a task that waits for this stream look again at why it does."""
-
-    @abc.abstractmethod
-    def close(self) -> None:
-        """Close at once and without waiting; what the peer has not yet read may be lost. Idempotent."""
-
-    @abc.abstractmethod
-    async def close_gracefully(self, *, timeout: float, max_bytes: int) -> None:
-        """Close so that the peer gets all that was sent; see ``trioserver.BaseServer.linger_timeout``."""
-
-    @property
-    @abc.abstractmethod
-    def socket(self) -> Any:
-        """The socket underneath, for its options and addresses; sending or receiving on it is an error."""
 
     @property
     @abc.abstractmethod
@@ -119,6 +103,34 @@ class RequestStream(trio.abc.HalfCloseableStream):
 
     @timeout.setter
     def timeout(self, seconds: float | None) -> None: ...
+
+    @abc.abstractmethod
+    async def fill(self, max_bytes: int = RECEIVE_BYTES, *, until_drain: bool = False) -> bool:
+        """Receive into the buffer; false at the end of the stream. A checkpoint only if it waits.
+
+        Sends what is gathered before it waits. With ``until_drain`` it is false, too, when it would have to
+        wait and the server drains.
+        """
+
+    @abc.abstractmethod
+    def try_send(self, data: ReadableBuffer) -> int:
+        """Send what fits now; returns how many bytes that were."""
+
+    @abc.abstractmethod
+    async def send_rest(self, rest: memoryview) -> None:
+        """Send all of ``rest``, waiting first for the peer to make room."""
+
+    @abc.abstractmethod
+    def interrupt(self) -> None:
+        """Make a task that waits for this stream look again at why it does."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Close at once and without waiting; what the peer has not yet read may be lost. Idempotent."""
+
+    @abc.abstractmethod
+    async def close_gracefully(self, *, timeout: float, max_bytes: int) -> None:
+        """Close so that the peer gets all that was sent; see ``StreamServer.linger_timeout``."""
 
     def peer_credentials(self) -> PeerCredentials:
         """Who the peer of a Unix socket is: process, user and group, from ``SO_PEERCRED``.
@@ -169,17 +181,13 @@ class RequestStream(trio.abc.HalfCloseableStream):
             self.timeout = timeout
         self._idle = True
         try:
-            data = await self.receive_within_budget(RECEIVE_BYTES, until_drain=True)
+            return await self.fill(until_drain=True)
         except StreamTimeout:
             return False
         finally:
             self._idle = False
             if timeout is not None:
                 self.timeout = usual
-        if not data:
-            return False
-        self.buffer.append(data)
-        return True
 
     # Budget.
 
@@ -189,11 +197,3 @@ class RequestStream(trio.abc.HalfCloseableStream):
         if self.budget < 0:
             self.budget = OPERATIONS_PER_CHECKPOINT
             await trio.lowlevel.checkpoint()
-
-    async def fill(self, max_bytes: int = RECEIVE_BYTES) -> bool:
-        """Receive into the buffer; false at the end of the stream."""
-        data = await self.receive_within_budget(max_bytes)
-        if not data:
-            return False
-        self.buffer.append(data)
-        return True

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from .._vocabulary.options import check_count
+from .outbox import GATHER_BYTES, Outbox
+from .stream import OPERATIONS_PER_CHECKPOINT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,39 +19,39 @@ if TYPE_CHECKING:
 
 
 class StreamWriter:
-    """Writes to a `RequestStream`.
+    """Writes to a `RequestStream`, in order with what others write to it.
 
-    By default, as in the stdlib, there is no buffer: when `write` returns, the operating system has all of
-    it, and a peer that does not read makes it wait (P9: nothing piles up). With ``buffer_bytes`` small
-    writes are gathered until there is that much, or `flush` is called; a handler's ``finish`` flushes.
+    When `write` returns, the operating system has all of it, and a peer that does not read makes it wait
+    (P9: nothing piles up). There are two exceptions. While input is there that was not yet read, from a client
+    that pipelines, replies are gathered for a moment: until the handler has used the input up or waits, for
+    whatever it may be. And with ``buffer_bytes`` writes are gathered until there is that much, until
+    `flush` is called, or until the handler waits for input; a handler's ``finish`` flushes.
 
     Args:
       stream: Where to write to; the writer does not own it.
-      buffer_bytes: How much may be gathered; ``0``, the default, gathers nothing.
+      buffer_bytes: How much may be gathered; ``0``, the default, gathers nothing by itself.
 
     Raises (all methods):
-      trio.BrokenResourceError: The peer is gone.
+      trio.BrokenResourceError: The peer is gone; for what was gathered, one call later.
       trio.ClosedResourceError: Your code closed the stream.
       trio.BusyResourceError: Another task is in the middle of writing.
       StreamTimeout: The peer took nothing within the stream's ``timeout``.
 
-    Cancellation: a part may have been sent; of what was gathered and not sent nothing is kept.
+    Cancellation: a part may have been sent.
     """
 
-    __slots__ = ("_buffer_bytes", "_flushing", "_gathered", "_size", "_stream")
+    __slots__ = ("_buffer_bytes", "_stream")
 
     def __init__(self, stream: RequestStream, *, buffer_bytes: int = 0) -> None:
         check_count("buffer_bytes", buffer_bytes, least=0)
         self._stream = stream
         self._buffer_bytes = buffer_bytes
-        self._gathered: list[bytes] = []
-        self._size = 0
-        self._flushing = False
 
     @property
     def pending(self) -> int:
         """How many bytes are gathered and not yet sent."""
-        return self._size
+        outbox = self._stream.outbox
+        return outbox.size if outbox is not None else 0
 
     async def write(self, data: ReadableBuffer) -> int:
         """Write all of ``data``, any bytes-like object.
@@ -57,34 +59,45 @@ class StreamWriter:
         Returns:
           How many bytes that were, as ``wfile.write`` in the stdlib.
         """
-        if not self._buffer_bytes:
-            await self._stream.send_within_budget(data)
-            return len(data) if isinstance(data, bytes) else memoryview(data).nbytes
-        if self._stream.closed:
-            raise trio.ClosedResourceError("this stream was closed")
-        copy = bytes(data)
-        self._gathered.append(copy)
-        self._size += len(copy)
-        if self._size > self._buffer_bytes:
-            await self.flush()
+        stream = self._stream
+        if not isinstance(data, bytes):
+            data = memoryview(data).cast("B")
+        if self._buffer_bytes or stream.outbox is not None or len(stream.buffer):
+            return await self._gather(data)
+        sent = stream.try_send(data)
+        if sent < len(data):
+            await stream.send_rest(memoryview(data)[sent:])
         else:
-            await self._stream.spend()
-        return len(copy)
+            stream.budget -= 1
+            if stream.budget < 0:
+                stream.budget = OPERATIONS_PER_CHECKPOINT
+                await trio.lowlevel.checkpoint()  # P10
+        return len(data)
+
+    async def _gather(self, data: bytes | memoryview) -> int:
+        """Write where something is, or should be, gathered."""
+        stream = self._stream
+        if stream.closed:
+            raise trio.ClosedResourceError("this stream was closed")
+        if (outbox := stream.outbox) is None:
+            outbox = stream.outbox = Outbox(stream)
+        pipelined = len(stream.buffer) > 0 and stream.flusher is not None
+        first = not outbox.size
+        outbox.add(bytes(data))
+        limit = self._buffer_bytes or (GATHER_BYTES if pipelined else 0)
+        if outbox.size > limit:
+            await outbox.flush()
+        elif first and not self._buffer_bytes:
+            assert stream.flusher is not None
+            stream.flusher.add(outbox)
+        await stream.spend()
+        return len(data)
 
     async def writelines(self, lines: Iterable[ReadableBuffer]) -> None:
         """Write all of ``lines``, with one system call where they are small; adds no newlines."""
         await self.write(b"".join(lines))
 
     async def flush(self) -> None:
-        """Send what was gathered. Without a buffer this does nothing, and is no checkpoint."""
-        if self._flushing:
-            raise trio.BusyResourceError("another task is flushing this stream")
-        while self._gathered:
-            data = b"".join(self._gathered)
-            self._gathered.clear()
-            self._size = 0
-            self._flushing = True
-            try:
-                await self._stream.send_within_budget(data)
-            finally:
-                self._flushing = False
+        """Send what was gathered. Where nothing is, this does nothing, and is no checkpoint."""
+        if self._stream.outbox is not None:
+            await self._stream.outbox.flush()

@@ -1,0 +1,129 @@
+"""Output that is gathered before it is sent: many small replies, one system call.
+
+A client that pipelines sends its next requests before it has read a reply. While there is unread input,
+replies are gathered, and go out together when the input is used up, before the handler waits for more,
+at 64 KiB, and in any case at the next turn of the scheduler: a `Flusher` task is woken by the first
+reply, so that a handler which waits for something else does not hold its replies back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+if TYPE_CHECKING:
+    from .stream import RequestStream
+
+GATHER_BYTES: Final = 65536
+"""How much is gathered at most (P9)."""
+
+
+class Outbox:
+    """The gathered output of one stream."""
+
+    __slots__ = ("_error", "_flushed", "_parts", "_stream", "size")
+
+    def __init__(self, stream: RequestStream) -> None:
+        self._stream = stream
+        self._parts: list[bytes] = []
+        self._flushed: trio.Event | None = None
+        self._error: Exception | None = None
+        self.size = 0
+
+    def add(self, data: bytes) -> None:
+        """Gather one more piece. Raises what went wrong when earlier ones were sent."""
+        if self._error is not None:
+            raise self._error
+        self._parts.append(data)
+        self.size += len(data)
+
+    def _take(self) -> bytes:
+        data = b"".join(self._parts)
+        self._parts.clear()
+        self.size = 0
+        return data
+
+    async def flush(self) -> None:
+        """Send everything, in order. A checkpoint only if it waits."""
+        while self._flushed is not None:
+            await self._flushed.wait()
+        if self._error is not None:
+            raise self._error
+        if self.size:
+            data = self._take()
+            sent = self._stream.try_send(data)
+            if sent < len(data):
+                await self._stream.send_rest(memoryview(data)[sent:])
+
+    def flush_now(self) -> memoryview | None:
+        """Send what fits; the rest is returned, and is the caller's to send with `flush_rest`."""
+        if not self.size or self._flushed is not None or self._stream.closed:
+            return None
+        data = self._take()
+        try:
+            sent = self._stream.try_send(data)
+        except trio.BusyResourceError:
+            self._parts.insert(0, data)  # another task sends, and what it sends goes first
+            self.size += len(data)
+            return None
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self._error = error
+            return None
+        if sent == len(data):
+            return None
+        self._flushed = trio.Event()
+        return memoryview(data)[sent:]
+
+    async def flush_rest(self, rest: memoryview) -> None:
+        """Send what did not fit, while the handler's own writes wait; errors go to the next of those."""
+        assert self._flushed is not None
+        try:
+            await self._stream.send_rest(rest)
+        except (trio.BrokenResourceError, trio.ClosedResourceError, TimeoutError) as error:
+            self._error = error
+        finally:
+            self._flushed.set()
+            self._flushed = None
+
+
+class Flusher:
+    """The task of a server that sends what its streams have gathered, one turn later."""
+
+    __slots__ = ("_dirty", "_nursery", "_running", "_wake")
+
+    def __init__(self) -> None:
+        self._nursery: trio.Nursery | None = None
+        self._wake = trio.lowlevel.ParkingLot()
+        self._dirty: list[Outbox] = []
+        self._running = False
+
+    def start_in(self, nursery: trio.Nursery) -> None:
+        """Use this nursery for the task, once it is needed."""
+        self._nursery = nursery
+        self._running = False
+
+    def stop(self) -> None:
+        """Forget everything: the nursery has ended."""
+        self._nursery = None
+        self._dirty.clear()
+
+    def add(self, outbox: Outbox) -> None:
+        """Flush ``outbox`` soon: it has something, and had nothing before."""
+        self._dirty.append(outbox)
+        if self._running:
+            if self._wake:
+                self._wake.unpark()
+        elif self._nursery is not None:
+            self._running = True
+            self._nursery.start_soon(self._run, self._nursery, name="trioserver: flusher")
+
+    async def _run(self, nursery: trio.Nursery) -> None:
+        while True:
+            dirty, self._dirty = self._dirty, []
+            for outbox in dirty:
+                rest = outbox.flush_now()
+                if rest is not None:
+                    nursery.start_soon(outbox.flush_rest, rest, name="trioserver: flush")
+            if not self._dirty:
+                await self._wake.park()
