@@ -151,6 +151,11 @@ class Engine:
         self._told_started = True
         self.observers.tell(ServerStarted(time=trio.current_time(), server_address=server_address))
 
+    def start_beside(self, function: Callable[..., Awaitable[object]], *, name: str) -> None:
+        """Run ``function`` in a task of the server's own, until the last request has ended."""
+        assert self._nursery is not None
+        self._nursery.start_soon(function, name=name)
+
     def start(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         """Make ``function(*args)`` a child task of the server: a request."""
         assert self._nursery is not None

@@ -255,6 +255,7 @@ class BaseServer(ServerHooks[RequestT]):
             # In here, so that a shutdown also stops a name resolution that takes long.
             nonlocal opened_here
             opened_here = await self._open()
+            self._begin_accept()
             self._engine.tell_started(self.server_address)
             await accept()
 
@@ -262,7 +263,16 @@ class BaseServer(ServerHooks[RequestT]):
             if opened_here:
                 self._release()
 
-        await self._engine.run(open_and_accept, release=release)
+        try:
+            await self._engine.run(open_and_accept, release=release)
+        finally:
+            self._end_run()
+
+    def _begin_accept(self) -> None:
+        """Called when a run begins to accept."""
+
+    def _end_run(self) -> None:
+        """Called when a run has ended, and nothing of it runs any more."""
 
     def _has_service_actions(self) -> bool:
         return getattr(self.service_actions, "__func__", None) is not ServerHooks.service_actions

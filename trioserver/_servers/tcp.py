@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .._transports.adopt import Adoptable
-    from .._transports.endpoint import Endpoint
+    from .._transports.endpoint import ListeningEndpoint
     from .._transports.stream import RequestStream
 
 
@@ -102,7 +102,7 @@ class TCPServer(StreamServer):
                 f"address_family must be AF_UNSPEC, AF_INET or AF_INET6, not {self.address_family!r}"
             )
 
-    async def _bind(self) -> list[Endpoint]:
+    async def _bind(self) -> list[ListeningEndpoint]:
         return await open_tcp_endpoints(
             self.server_address,
             TCPBinding(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .._transports.adopt import Adoptable
-    from .._transports.endpoint import Endpoint
+    from .._transports.endpoint import ListeningEndpoint
     from .._transports.stream import RequestStream
 
 
@@ -75,7 +75,7 @@ class UnixStreamServer(StreamServer):
         if self.mode is not None and not 0 <= self.mode <= 0o777:
             raise ConfigError(f"mode must be permissions such as 0o600, or None, not {self.mode!r}")
 
-    async def _bind(self) -> list[Endpoint]:
+    async def _bind(self) -> list[ListeningEndpoint]:
         endpoint, self._file = await open_unix_endpoint(
             check_path(self.server_address),
             kind=self.socket_type,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import trio
 
 from .._vocabulary.errors import ConfigError
-from .endpoint import Endpoint, KernelEndpoint
+from .endpoint import ListeningEndpoint, KernelListener
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +17,7 @@ Adoptable: TypeAlias = "socket.socket | trio.socket.SocketType | trio.SocketList
 """A bound socket: the stdlib's, trio's, a trio listener, or the number of a descriptor."""
 
 
-def adopt_endpoints(given: Adoptable | Iterable[Adoptable], kind: int) -> list[Endpoint]:
+def adopt_endpoints(given: Adoptable | Iterable[Adoptable], kind: int) -> list[ListeningEndpoint]:
     """Make endpoints of sockets; from then on they belong to the endpoints.
 
     Raises:
@@ -35,17 +35,17 @@ def adopt_endpoints(given: Adoptable | Iterable[Adoptable], kind: int) -> list[E
     return [_adopt(one) for one in several]
 
 
-def _adopt(given: Adoptable) -> Endpoint:
+def _adopt(given: Adoptable) -> ListeningEndpoint:
     if isinstance(given, trio.SocketListener):
         given = given.socket
-    if isinstance(given, Endpoint):
+    if isinstance(given, ListeningEndpoint):
         return given  # of a simulated network
     if isinstance(given, int):
-        return KernelEndpoint(socket.socket(fileno=given))
+        return KernelListener(socket.socket(fileno=given))
     if isinstance(given, trio.socket.SocketType):
-        return KernelEndpoint(socket.socket(fileno=given.detach()))
+        return KernelListener(socket.socket(fileno=given.detach()))
     assert isinstance(given, socket.socket)
-    return KernelEndpoint(given)
+    return KernelListener(given)
 
 
 def _check(given: object, kind: int) -> None:

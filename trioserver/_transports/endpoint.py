@@ -29,7 +29,7 @@ Address: TypeAlias = Any
 
 @runtime_checkable
 class Endpoint(Protocol):
-    """A non-blocking socket and the way to wait for it.
+    """A connected socket, non-blocking, and the way to wait for it.
 
     The ``_nowait`` functions never wait: they raise ``BlockingIOError`` when there is nothing to do, and
     the ``OSError`` of the system call otherwise. The ``wait`` functions are checkpoints. They may return
@@ -42,16 +42,11 @@ class Endpoint(Protocol):
     def socket(self) -> Any:
         """What has ``getsockopt``, ``setsockopt``, ``getsockname``, ``getpeername``, ``fileno``."""
 
-    @property
-    def recv_nowait(self) -> Callable[[int], bytes]:
+    def recv_nowait(self, max_bytes: int) -> bytes:
         """Receive at most so many bytes; ``b""`` is the end of the stream."""
 
-    @property
-    def send_nowait(self) -> Callable[[ReadableBuffer], int]:
+    def send_nowait(self, data: ReadableBuffer) -> int:
         """Send what fits; returns how many bytes that were."""
-
-    def accept_nowait(self) -> tuple[Endpoint, Address]:
-        """Take a connection off the backlog."""
 
     def wait_readable(self) -> Awaitable[None]:
         """Wait until a receive, or an accept, would do something."""
@@ -61,12 +56,6 @@ class Endpoint(Protocol):
 
     def interrupt(self) -> None:
         """Make whoever waits look again, by ``trio.ClosedResourceError``; the endpoint stays open."""
-
-    def bind(self, address: Address) -> None:
-        """Bind to an address that needs no name resolution."""
-
-    def listen(self, backlog: int) -> None:
-        """Queue connections for `accept_nowait`."""
 
     def shutdown(self, how: int) -> None:
         """Close one half or both, as ``socket.shutdown``."""
@@ -78,29 +67,39 @@ class Endpoint(Protocol):
         """Close at once; whoever waits gets ``trio.ClosedResourceError``. Closing twice is fine."""
 
 
+@runtime_checkable
+class ListeningEndpoint(Endpoint, Protocol):
+    """A socket to bind, and to accept connections from."""
+
+    def bind(self, address: Address) -> None:
+        """Bind to an address that needs no name resolution."""
+
+    def listen(self, backlog: int) -> None:
+        """Queue connections for `accept_nowait`."""
+
+    def accept_nowait(self) -> tuple[Endpoint, Address]:
+        """Take a connection off the backlog."""
+
+
 class KernelEndpoint:
     """An `Endpoint` on a socket of the operating system, waiting through trio's own I/O manager.
 
     Takes ownership of the socket and makes it non-blocking.
     """
 
-    __slots__ = ("recv_nowait", "send_nowait", "socket")
+    __slots__ = ("socket",)
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self.socket = sock
-        # The stdlib's own methods, called with nothing in between: they are the hot path.
-        self.recv_nowait = sock.recv
-        self.send_nowait = sock.send
 
-    def accept_nowait(self) -> tuple[KernelEndpoint, Address]:
-        """Take a connection off the backlog."""
-        sock, address = self.socket.accept()
-        try:
-            return KernelEndpoint(sock), address
-        except BaseException:
-            sock.close()  # P2: a descriptor that was accepted is never left to the garbage collector
-            raise
+    def recv_nowait(self, max_bytes: int) -> bytes:
+        """Receive at most so many bytes."""
+        return self.socket.recv(max_bytes)
+
+    def send_nowait(self, data: ReadableBuffer) -> int:
+        """Send what fits."""
+        return self.socket.send(data)
 
     def wait_readable(self) -> Awaitable[None]:
         """Wait until a receive, or an accept, would do something."""
@@ -118,14 +117,6 @@ class KernelEndpoint:
         """
         if self.socket.fileno() != -1:
             trio.lowlevel.notify_closing(self.socket)
-
-    def bind(self, address: Address) -> None:
-        """Bind to an address that needs no name resolution."""
-        self.socket.bind(address)
-
-    def listen(self, backlog: int) -> None:
-        """Queue connections for `accept_nowait`."""
-        self.socket.listen(backlog)
 
     def shutdown(self, how: int) -> None:
         """Close one half or both."""
@@ -148,16 +139,47 @@ class KernelEndpoint:
             self.socket.close()
 
 
-def open_endpoint(family: int, kind: int, proto: int = 0) -> Endpoint:
+class KernelListener(KernelEndpoint):
+    """A `ListeningEndpoint` on a socket of the operating system.
+
+    Attributes:
+      make: Makes the endpoint of an accepted connection; a server that serves sets it.
+    """
+
+    __slots__ = ("make",)
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.make: Callable[[socket.socket], Endpoint] = KernelEndpoint
+
+    def bind(self, address: Address) -> None:
+        """Bind to an address that needs no name resolution."""
+        self.socket.bind(address)
+
+    def listen(self, backlog: int) -> None:
+        """Queue connections for `accept_nowait`."""
+        self.socket.listen(backlog)
+
+    def accept_nowait(self) -> tuple[Endpoint, Address]:
+        """Take a connection off the backlog."""
+        sock, address = self.socket.accept()
+        try:
+            return self.make(sock), address
+        except BaseException:
+            sock.close()  # P2: a descriptor that was accepted is never left to the garbage collector
+            raise
+
+
+def open_endpoint(family: int, kind: int, proto: int = 0) -> ListeningEndpoint:
     """Make a socket: the kernel's, or that of the socket factory which trio was given.
 
     Raises:
       ConfigError: The socket factory makes sockets that are not endpoints.
     """
     if not _has_custom_factory():
-        return KernelEndpoint(socket.socket(family, kind, proto))
+        return KernelListener(socket.socket(family, kind, proto))
     made = trio.socket.socket(family, kind, proto)
-    if isinstance(made, Endpoint):
+    if isinstance(made, ListeningEndpoint):
         return made
     made.close()
     raise ConfigError(

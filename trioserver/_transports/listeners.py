@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from .endpoint import KernelListener
 
-    from .endpoint import Address, Endpoint
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from .endpoint import Address, Endpoint, ListeningEndpoint
 
 
 class ListenerGroup:
@@ -19,12 +22,12 @@ class ListenerGroup:
     Several are served in turn, so that a busy one does not starve the others.
     """
 
-    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+    def __init__(self, endpoints: Sequence[ListeningEndpoint]) -> None:
         self._endpoints = list(endpoints)
         self._turn = 0
 
     @property
-    def endpoints(self) -> tuple[Endpoint, ...]:
+    def endpoints(self) -> tuple[ListeningEndpoint, ...]:
         """The endpoints, in the order in which they were given."""
         return tuple(self._endpoints)
 
@@ -42,6 +45,12 @@ class ListenerGroup:
         """Begin to listen on all of them."""
         for endpoint in self._endpoints:
             endpoint.listen(backlog)
+
+    def accept_with(self, make: Callable[[socket.socket], Endpoint]) -> None:
+        """Let ``make`` make the endpoints of accepted connections, where the socket is the kernel's."""
+        for endpoint in self._endpoints:
+            if isinstance(endpoint, KernelListener):
+                endpoint.make = make
 
     async def accept(self) -> tuple[Endpoint, Address]:
         """Take a connection, waiting if there is none.
@@ -85,7 +94,7 @@ class ListenerGroup:
 
         closed = False
 
-        async def watch(endpoint: Endpoint) -> None:
+        async def watch(endpoint: ListeningEndpoint) -> None:
             nonlocal closed
             try:
                 await endpoint.wait_readable()

@@ -15,7 +15,7 @@ from .endpoint import open_endpoint
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .endpoint import Address, Endpoint
+    from .endpoint import Address, ListeningEndpoint
 
 _TRIES_FOR_ONE_PORT: Final = 16
 """How often to ask for another free port when the one that a first address got is taken on a second."""
@@ -40,7 +40,7 @@ class _Candidate(NamedTuple):
         return _Candidate(self.family, (host, port, *rest))
 
 
-async def open_tcp_endpoints(server_address: Address, how: TCPBinding) -> list[Endpoint]:
+async def open_tcp_endpoints(server_address: Address, how: TCPBinding) -> list[ListeningEndpoint]:
     """Bind, without listening: one endpoint, or with ``how.all_addresses`` one for each address.
 
     Port 0 gives the same free port on all of them.
@@ -90,9 +90,9 @@ class _PortTaken(Exception):
         self.error = error
 
 
-def _bind_all(candidates: Sequence[_Candidate], how: TCPBinding) -> list[Endpoint]:
+def _bind_all(candidates: Sequence[_Candidate], how: TCPBinding) -> list[ListeningEndpoint]:
     """Bind each candidate to the port that the first one got; all or nothing."""
-    bound: list[Endpoint] = []
+    bound: list[ListeningEndpoint] = []
     unusable: OSError | None = None
     try:
         for candidate in candidates:
@@ -118,7 +118,7 @@ def _bind_all(candidates: Sequence[_Candidate], how: TCPBinding) -> list[Endpoin
     return bound
 
 
-def _bind(candidate: _Candidate, how: TCPBinding) -> Endpoint:
+def _bind(candidate: _Candidate, how: TCPBinding) -> ListeningEndpoint:
     endpoint = open_endpoint(candidate.family, how.kind)
     try:
         set_reuse_options(endpoint.socket.setsockopt, how)

@@ -19,7 +19,7 @@ from .endpoint import open_endpoint
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from .endpoint import Endpoint
+    from .endpoint import ListeningEndpoint
 
 _LOCK_TRIES: Final = 100
 _LOCK_PAUSE: Final = 0.01
@@ -66,7 +66,7 @@ def is_abstract(path: str | bytes) -> bool:
 
 async def open_unix_endpoint(
     path: str | bytes, *, kind: int, mode: int | None, backlog: int
-) -> tuple[Endpoint, SocketFile | None]:
+) -> tuple[ListeningEndpoint, SocketFile | None]:
     """Bind and listen.
 
     It listens at once, and not only when the server is activated, because a socket that is bound and does

@@ -180,22 +180,23 @@ class SocketStream(RequestStream):
         return sent
 
     async def send_rest(self, rest: memoryview) -> None:
-        """Send all of ``rest``, waiting first for the peer to make room."""
+        """Send all of ``rest``, waiting for the peer to make room."""
         if self._sending:
             raise trio.BusyResourceError("another task is sending on this stream")
         endpoint = self._endpoint
         self._sending = True
         try:
             while rest:
-                await self._wait(endpoint.wait_writable, _WRITE)
                 try:
                     sent = endpoint.send_nowait(rest)
                 except BlockingIOError:
-                    continue
+                    # Only now: an endpoint may tell of room just once after the kernel had none.
+                    await self._wait(endpoint.wait_writable, _WRITE)
                 except OSError as error:
                     raise self._translate(error) from error
-                self.bytes_sent += sent
-                rest = rest[sent:]
+                else:
+                    self.bytes_sent += sent
+                    rest = rest[sent:]
         finally:
             self._sending = False
 

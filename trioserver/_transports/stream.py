@@ -118,7 +118,7 @@ class RequestStream(trio.abc.HalfCloseableStream):
 
     @abc.abstractmethod
     async def send_rest(self, rest: memoryview) -> None:
-        """Send all of ``rest``, waiting first for the peer to make room."""
+        """Send all of ``rest``, waiting for the peer to make room."""
 
     @abc.abstractmethod
     def interrupt(self) -> None:

@@ -1,0 +1,184 @@
+"""A faster way to wait, on Linux: an epoll of our own inside trio's.
+
+trio registers a socket anew for each wait. Here each connection is registered once, edge-triggered, with an
+epoll instance whose own descriptor trio waits for. That saves a system call and four coroutines for each
+wait, which is a third of the cost of answering a short request, and a kilobyte for each idle connection.
+
+It uses public trio alone: the connections' tasks sleep in ``wait_task_rescheduled``; an instrument looks
+at the inner epoll after each of trio's I/O waits, so that tasks whose sockets are ready run in that very
+turn; and a task waits for the inner epoll's descriptor, so that trio wakes up for it.
+
+What edge-triggering asks for: an event says that something *has become* so, once. So an event for which nobody
+waits is remembered until somebody does, who may then look in vain and wait again; and a closed half is
+remembered for good, since it comes only once, often together with the last bytes.
+"""
+
+from __future__ import annotations
+
+import select
+import sys
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from .endpoint import KernelEndpoint
+
+if TYPE_CHECKING:
+    import socket
+
+    from .endpoint import Address
+
+AVAILABLE = sys.platform == "linux"
+
+if AVAILABLE:
+    _ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+    _READABLE = select.EPOLLIN | _ENDED
+    _WRITABLE = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
+    _INTEREST = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+_MAX_EVENTS = 4096
+
+
+class EpollEndpoint(KernelEndpoint):
+    """A connected socket whose waiting goes through a `Poller`."""
+
+    __slots__ = ("_ended", "_poller", "_readable", "_reader", "_registered", "_writable", "_writer")
+
+    def __init__(self, sock: socket.socket, poller: Poller) -> None:
+        super().__init__(sock)
+        self._poller = poller
+        self._registered = False
+        self._reader: trio.lowlevel.Task | None = None
+        self._writer: trio.lowlevel.Task | None = None
+        self._readable = self._writable = self._ended = False
+
+    def accept_nowait(self) -> tuple[KernelEndpoint, Address]:
+        """Connected sockets do not accept."""
+        raise NotImplementedError
+
+    async def wait_readable(self) -> None:
+        """Wait until a receive would do something."""
+        if self._readable or self._ended:
+            self._readable = False
+            await trio.lowlevel.checkpoint()
+            return
+        if self._reader is not None:
+            raise trio.BusyResourceError("another task is receiving on this socket")
+        if not self._registered:
+            self._poller.register(self)
+            self._registered = True
+        self._reader = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(self._abort_read)
+        if self.socket.fileno() == -1:
+            raise trio.ClosedResourceError("this socket was closed")
+
+    async def wait_writable(self) -> None:
+        """Wait until a send would do something."""
+        if self._writable or self._ended:
+            self._writable = False
+            await trio.lowlevel.checkpoint()
+            return
+        if self._writer is not None:
+            raise trio.BusyResourceError("another task is sending on this socket")
+        if not self._registered:
+            self._poller.register(self)
+            self._registered = True
+        self._writer = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(self._abort_write)
+        if self.socket.fileno() == -1:
+            raise trio.ClosedResourceError("this socket was closed")
+
+    def _abort_read(self, _: Any) -> trio.lowlevel.Abort:
+        self._reader = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def _abort_write(self, _: Any) -> trio.lowlevel.Abort:
+        self._writer = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def ready(self, events: int) -> None:
+        """Wake who waits for these events, or remember them."""
+        if events & _READABLE:
+            if events & _ENDED:
+                self._ended = True
+            if (task := self._reader) is not None:
+                self._reader = None
+                trio.lowlevel.reschedule(task)
+            else:
+                self._readable = True
+        if events & _WRITABLE:
+            if (task := self._writer) is not None:
+                self._writer = None
+                trio.lowlevel.reschedule(task)
+            else:
+                self._writable = True
+
+    def interrupt(self) -> None:
+        """Make whoever waits look again."""
+        if (task := self._reader) is not None:
+            self._reader = None
+            trio.lowlevel.reschedule(task)
+        if (task := self._writer) is not None:
+            self._writer = None
+            trio.lowlevel.reschedule(task)
+
+    def close(self) -> None:
+        """Close at once."""
+        if self.socket.fileno() == -1:
+            return
+        if self._registered:
+            self._poller.unregister(self)
+        self.socket.close()
+        self.interrupt()
+
+
+class Poller(trio.abc.Instrument):
+    """The inner epoll, for the length of one run of a server."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._endpoints: dict[int, EpollEndpoint] = {}
+        self._events = False
+
+    def endpoint(self, sock: socket.socket) -> EpollEndpoint:
+        """An endpoint that waits through this poller."""
+        return EpollEndpoint(sock, self)
+
+    def register(self, endpoint: EpollEndpoint) -> None:
+        """Begin to watch a socket."""
+        fd = endpoint.socket.fileno()
+        self._epoll.register(fd, _INTEREST)
+        self._endpoints[fd] = endpoint
+
+    def unregister(self, endpoint: EpollEndpoint) -> None:
+        """Watch it no more. Not left to the close: a forked child may hold the socket open."""
+        fd = endpoint.socket.fileno()
+        if self._endpoints.pop(fd, None) is not None and not self._epoll.closed:
+            self._epoll.unregister(fd)
+
+    def after_io_wait(self, timeout: float) -> None:
+        """Called by trio after each of its I/O waits: see who is ready."""
+        found = self._epoll.poll(0, _MAX_EVENTS)
+        if found:
+            self._events = True
+            endpoints = self._endpoints
+            for fd, events in found:
+                if (endpoint := endpoints.get(fd)) is not None:
+                    endpoint.ready(events)
+
+    async def run(self) -> None:
+        """Keep trio awake for the inner epoll; runs until cancelled."""
+        trio.lowlevel.add_instrument(self)
+        try:
+            while True:
+                await trio.lowlevel.wait_readable(self._epoll.fileno())
+                # While events come, stay runnable: cheaper than to register the descriptor each time.
+                while self._events:
+                    self._events = False
+                    await trio.lowlevel.cancel_shielded_checkpoint()
+        finally:
+            trio.lowlevel.remove_instrument(self)
+
+    def close(self) -> None:
+        """Close the inner epoll."""
+        if not self._epoll.closed:
+            self._epoll.close()
