@@ -23,8 +23,7 @@ PUBLIC_NAMES = sorted(name for name in STATIC_NAMES if not name.startswith("_"))
 DOCUMENTED = [
     name
     for name in PUBLIC_NAMES
-    if inspect.isclass(getattr(trioserver, name, None))
-    or inspect.isroutine(getattr(trioserver, name, None))
+    if inspect.isclass(getattr(trioserver, name, None)) or inspect.isroutine(getattr(trioserver, name, None))
 ]
 
 

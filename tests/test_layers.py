@@ -32,6 +32,8 @@ FORBIDDEN_IN_VOCABULARY = {"trio", "socket"}
 OURS = {"trioserver", "trioserver_adapters"}
 # What an `import` may name besides our own packages, in any module.
 INSTALLED = {"trio"} | sys.stdlib_module_names
+# What a checker brings along itself, so that it may be named where only a checker looks.
+KNOWN_TO_CHECKERS = {"typing_extensions", "_typeshed"}
 
 
 class Import(NamedTuple):
@@ -40,6 +42,8 @@ class Import(NamedTuple):
     module: str
     line: int
     target: str
+    for_checkers: bool
+    """Whether it stands under ``if TYPE_CHECKING``, where it is never run."""
 
 
 Sources = dict[str, str]
@@ -56,26 +60,35 @@ def read_sources() -> Sources:
     return sources
 
 
+def targets_of(module: str, node: ast.AST) -> list[str]:
+    """What one node imports, or the ``trio._something`` that it uses."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        base = module.split(".")[: -node.level] if node.level else []
+        base += [node.module] if node.module else []
+        return [".".join([*base, alias.name]) for alias in node.names]
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        private = node.value.id == "trio" and node.attr.startswith("_")
+        return [f"trio.{node.attr}"] if private else []
+    return []
+
+
 def imports_of(module: str, source: str) -> list[Import]:
-    """Every import in a module, wherever in it, and every use of ``trio._something``."""
-    found: list[Import] = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found += [Import(module, node.lineno, alias.name) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            base = module.split(".")[: -node.level] if node.level else []
-            base += [node.module] if node.module else []
-            found += [
-                Import(module, node.lineno, ".".join([*base, alias.name])) for alias in node.names
-            ]
-        elif (
-            isinstance(node, ast.Attribute)
-            and isinstance(node.value, ast.Name)
-            and node.value.id == "trio"
-            and node.attr.startswith("_")
-        ):
-            found.append(Import(module, node.lineno, f"trio.{node.attr}"))
-    return found
+    """Every import in a module, wherever in it."""
+    nodes = list(ast.walk(ast.parse(source)))
+    for_checkers = {
+        inner
+        for node in nodes
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    return [
+        Import(module, getattr(node, "lineno", 0), target, node in for_checkers)
+        for node in nodes
+        for target in targets_of(module, node)
+    ]
 
 
 def resolve(target: str, sources: Sources) -> str | None:
@@ -133,7 +146,8 @@ def fault(entry: Import, sources: Sources) -> str | None:
         return f"L0 imports no {top}"
     target = resolve(entry.target, sources)
     if target is None:
-        return None if top in INSTALLED else "neither ours, nor trio, nor the standard library"
+        allowed = INSTALLED | KNOWN_TO_CHECKERS if entry.for_checkers else INSTALLED
+        return None if top in allowed else "neither ours, nor trio, nor the standard library"
     if entry.module.startswith("trioserver."):
         return fault_in_core(entry, target, sources)
     if top == "trioserver" and rest and (len(rest) > 1 or rest[0] not in public_names(sources)):
@@ -175,7 +189,7 @@ GOOD: Sources = {
     "trioserver._engine._loop": "import trio\nfrom .._vocabulary import errors",
     "trioserver._handlers": "from ._servers import _base",
     "trioserver._servers.__init__": "",
-    "trioserver._servers._base": "import socket\nfrom trioserver._engine import Loop",
+    "trioserver._servers._base": "import socket\nif TYPE_CHECKING:\n  import _typeshed",
     "trioserver._vocabulary.__init__": "",
     "trioserver._vocabulary.errors": "import errno",
     "trioserver.testing.__init__": "from trioserver import Server",
@@ -210,6 +224,9 @@ def test_a_tree_that_keeps_the_rules_has_no_faults() -> None:
         ("trioserver._engine._loop", "from trio._core import run", "private to trio"),
         ("trioserver._engine._loop", "trio._core.run()", "private to trio"),
         ("trioserver._engine._loop", "import attrs", "neither ours"),
+        ("trioserver._engine._loop", "import typing_extensions", "neither ours"),
+        ("trioserver._engine._loop", "if TYPE_CHECKING:\n  import attrs", "neither ours"),
+        ("trioserver._engine._loop", "if TYPE_CHECKING:\n  from .._handlers import x", "not above"),
         ("trioserver._odd", "", "not in the LAYERS table"),
     ],
 )

@@ -81,9 +81,7 @@ def test_wheel_holds_both_packages_and_nothing_else(wheel_names: set[str]) -> No
 
 def test_wheel_carries_its_license_and_no_scripts(wheel_names: set[str]) -> None:
     """The dist-info holds the license text; nothing is put on anybody's PATH."""
-    info = {
-        name.partition(".dist-info/")[2] for name in wheel_names if name.startswith("trioserver-")
-    }
+    info = {name.partition(".dist-info/")[2] for name in wheel_names if name.startswith("trioserver-")}
     assert info == {"METADATA", "RECORD", "WHEEL", "licenses/LICENSE"}
 
 
@@ -93,9 +91,7 @@ def test_sdist_holds_what_a_developer_needs_and_nothing_else(dist: Path) -> None
     with tarfile.open(sdist) as archive:
         names = {member.name.partition("/")[2] for member in archive if member.isfile()}
     expected = SDIST_FILES | {
-        path.relative_to(ROOT).as_posix()
-        for folder in SDIST_FOLDERS
-        for path in source_files(ROOT / folder)
+        path.relative_to(ROOT).as_posix() for folder in SDIST_FOLDERS for path in source_files(ROOT / folder)
     }
     assert expected == names - SDIST_ADDED
 

@@ -51,9 +51,7 @@ def run(*command: str) -> str:
     # 0: nothing found, 1: something found, and printed; the rest is a crash, a file that can not be
     # parsed, or a checker that is not installed.
     if done.returncode not in (0, 1) or (done.returncode == 1 and not done.stdout.strip()):
-        raise CheckerFailedError(
-            f"{command[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
-        )
+        raise CheckerFailedError(f"{command[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
 
 

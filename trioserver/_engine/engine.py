@@ -29,6 +29,8 @@ from .requests import Registry
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from .serve import IdleTask
+
 
 class Engine:
     """Runs a server, time after time.
@@ -42,6 +44,7 @@ class Engine:
       counts: How the requests of this run ended.
       totals: The same since the engine was made.
       accept_errors: How many errors of ``accept`` were skipped or waited out.
+      idle_tasks: Request tasks that wait for another request.
       room: Where accepting waits while there are ``max_requests``.
       admitted: Where ``service_actions`` waits for the next request.
     """
@@ -55,6 +58,7 @@ class Engine:
         self.counts = Counts()
         self.totals = Counts()
         self.accept_errors = 0
+        self.idle_tasks: list[IdleTask] = []
         self.room = trio.lowlevel.ParkingLot()
         self.admitted = trio.lowlevel.ParkingLot()
         self._report = ShutdownReport()
@@ -72,6 +76,11 @@ class Engine:
     def running(self) -> bool:
         """Whether `run` is under way."""
         return self.state in RUNNING
+
+    @property
+    def accepting(self) -> bool:
+        """Whether more requests may come."""
+        return self._accept_scope is not None and self.state is State.SERVING
 
     @trio.lowlevel.enable_ki_protection
     async def run(

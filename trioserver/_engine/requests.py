@@ -26,14 +26,15 @@ class Request(Generic[RequestT]):
     """
 
     __slots__ = (
+        "_cancel_called",
         "_phase",
+        "_scope",
         "accepted_at",
         "client_address",
         "error",
         "id",
         "outcome",
         "request",
-        "scope",
     )
 
     def __init__(self, id: int, request: RequestT, client_address: Any, accepted_at: float) -> None:
@@ -41,7 +42,8 @@ class Request(Generic[RequestT]):
         self.request = request
         self.client_address = client_address
         self.accepted_at = accepted_at
-        self.scope = trio.CancelScope()
+        self._scope: trio.CancelScope | None = None
+        self._cancel_called = False
         self.outcome: Outcome | None = None
         self.error: BaseException | None = None
         self._phase = RequestState.VERIFYING
@@ -58,6 +60,12 @@ class Request(Generic[RequestT]):
             return RequestState.IDLE if self.request.idle else RequestState.RUNNING
         return self._phase
 
+    def served_in(self, scope: trio.CancelScope | None) -> None:
+        """The scope of the task that serves it from now on, or ``None`` when it has ended."""
+        self._scope = scope
+        if scope is not None and self._cancel_called:
+            scope.cancel()
+
     def enter(self, phase: RequestState) -> None:
         """Go on to the next phase; the engine's business."""
         self._phase = phase
@@ -73,8 +81,13 @@ class Request(Generic[RequestT]):
         return self.request.bytes_sent if isinstance(self.request, RequestStream) else 0
 
     def cancel(self) -> None:
-        """Cancel this request and no other. Its outcome is then ``CANCELLED``, unless it ends first."""
-        self.scope.cancel()
+        """Cancel this request and no other. Its outcome is then ``CANCELLED``, unless it ends first.
+
+        Does nothing when it has ended.
+        """
+        self._cancel_called = True
+        if self._scope is not None:
+            self._scope.cancel()
 
     def __repr__(self) -> str:
         return f"<Request {self.id} from {self.client_address!r}: {self.state.value}, {self.age:.1f} s>"

@@ -31,6 +31,11 @@ class Outbox:
         self._error: Exception | None = None
         self.size = 0
 
+    @property
+    def empty(self) -> bool:
+        """Whether a write need take no notice of this outbox."""
+        return not self.size and self._flushed is None and self._error is None
+
     def add(self, data: bytes) -> None:
         """Gather one more piece. Raises what went wrong when earlier ones were sent."""
         if self._error is not None:

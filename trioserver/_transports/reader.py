@@ -94,26 +94,28 @@ class StreamReader:
             limit = self.max_line_bytes
         stream = self._stream
         buffer = stream.buffer
-        if len(buffer):
+        skip = 0
+        if buffer.size:
             stream.budget -= 1
             if stream.budget < 0:
                 stream.budget = OPERATIONS_PER_CHECKPOINT
                 await trio.lowlevel.checkpoint()  # P10, and before anything is taken
-        buffer.restart_search()
-        while (found := buffer.take_until(separator, limit)) is None:
-            room = limit - len(buffer)
-            if room <= 0:
-                buffer.restart_search()
-                raise LimitExceeded(f"no {separator!r} in the first {limit} bytes", limit=limit)  # P9
-            if await stream.fill(min(self._receive_bytes, room)):
-                continue
-            rest = buffer.take(len(buffer))
-            if at_end == _INCOMPLETE:
-                raise IncompleteRead(rest, None)
-            if at_end == _STOP and not rest:
-                raise StopAsyncIteration
-            return rest
-        return found
+        while True:
+            if buffer.size:
+                found = buffer.take_until(separator, limit, skip)
+                if found is not None:
+                    return found
+                if buffer.size >= limit:
+                    raise LimitExceeded(f"no {separator!r} in the first {limit} bytes", limit=limit)  # P9
+                skip = max(0, buffer.size - len(separator) + 1)
+            if not await stream.fill(min(self._receive_bytes, limit - buffer.size)):
+                break
+        rest = buffer.take(buffer.size)
+        if at_end == _INCOMPLETE:
+            raise IncompleteRead(rest, None)
+        if at_end == _STOP and not rest:
+            raise StopAsyncIteration
+        return rest
 
     async def readexactly(self, count: int) -> bytes:
         """Read ``count`` bytes, neither more nor fewer.
@@ -140,17 +142,17 @@ class StreamReader:
         """
         stream = self._stream
         buffer = stream.buffer
-        if len(buffer):
+        if buffer.size:
             await stream.spend()
         if count >= 0:
-            while len(buffer) < count:
-                if not await stream.fill(min(self._receive_bytes, count - len(buffer))):
+            while buffer.size < count:
+                if not await stream.fill(min(self._receive_bytes, count - buffer.size)):
                     break
             return buffer.take(count)
         limit = self.max_line_bytes if limit is None else limit
-        while len(buffer) <= limit:
-            if not await stream.fill(min(self._receive_bytes, limit + 1 - len(buffer))):
-                return buffer.take(len(buffer))
+        while buffer.size <= limit:
+            if not await stream.fill(min(self._receive_bytes, limit + 1 - buffer.size)):
+                return buffer.take(buffer.size)
         raise LimitExceeded(f"the stream goes on after {limit} bytes", limit=limit)
 
     async def read1(self, max_bytes: int = RECEIVE_BYTES) -> bytes:
@@ -162,9 +164,9 @@ class StreamReader:
         check_count("max_bytes", max_bytes)
         stream = self._stream
         buffer = stream.buffer
-        if len(buffer):
+        if buffer.size:
             await stream.spend()
-        if not len(buffer):
+        if not buffer.size:
             await stream.fill(max_bytes)
         return buffer.take(max_bytes)
 

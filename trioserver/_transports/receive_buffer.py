@@ -6,57 +6,45 @@ from __future__ import annotations
 class ReceiveBuffer:
     """A queue of bytes with a position, so that taking from its front copies only what is taken.
 
-    It remembers how far a search for a separator got, so that a long line which comes in small pieces is
-    searched once and not once a piece.
+    Attributes:
+      size: How many bytes there are. Only to be read.
     """
 
-    __slots__ = ("_data", "_searched", "_start")
+    __slots__ = ("_data", "_start", "size")
 
     def __init__(self) -> None:
         self._data = b""
         self._start = 0
-        self._searched = 0
-
-    def __len__(self) -> int:
-        return len(self._data) - self._start
+        self.size = 0
 
     def append(self, data: bytes) -> None:
         """Add bytes at the end."""
-        start = self._start
-        if start == len(self._data):
-            self._data = data
-            self._searched = 0
-        else:
-            self._data = self._data[start:] + data
-            self._searched -= start
+        if self.size:
+            data = self._data[self._start :] + data
+        self._data = data
         self._start = 0
+        self.size = len(data)
 
     def take(self, count: int) -> bytes:
         """Take at most ``count`` bytes off the front."""
         data, start = self._data, self._start
-        end = start + count
-        if end >= len(data):
+        if count >= self.size:
             self._data = b""
-            self._start = self._searched = 0
+            self._start = self.size = 0
             return data[start:] if start else data
-        self._start = end
-        self._searched = max(self._searched, end)
-        return data[start:end]
+        self._start = start + count
+        self.size -= count
+        return data[start : start + count]
 
-    def take_until(self, separator: bytes, limit: int) -> bytes | None:
+    def take_until(self, separator: bytes, limit: int, skip: int = 0) -> bytes | None:
         """Take what is in front of and including ``separator``.
 
-        Returns ``None``, and takes nothing, where no separator *ends* within the first ``limit`` bytes.
+        Returns ``None``, and takes nothing, where no separator *ends* within the first ``limit`` bytes. The
+        first ``skip`` bytes were searched before, so that a line in small pieces is not searched again for
+        each of them.
         """
         start = self._start
-        end = start + limit
-        at = self._data.find(separator, max(start, self._searched), end)
+        at = self._data.find(separator, start + skip, start + limit)
         if at < 0:
-            # The next search begins where a separator that is cut in two might.
-            self._searched = max(start, min(end, len(self._data)) - len(separator) + 1)
             return None
         return self.take(at + len(separator) - start)
-
-    def restart_search(self) -> None:
-        """Forget how far the last search got: the next one is for something else."""
-        self._searched = self._start

@@ -155,12 +155,12 @@ class SocketStream(RequestStream):
             if max_bytes < 1:
                 raise ValueError(f"max_bytes must be at least 1, not {max_bytes}")
         buffer = self.buffer
-        if self._closed or len(buffer) or not self._drained:
+        if self._closed or buffer.size or not self._drained:
             await trio.lowlevel.checkpoint()
             self.budget = OPERATIONS_PER_CHECKPOINT
             if self._closed:
                 raise trio.ClosedResourceError("this stream was closed")
-        if not len(buffer):
+        if not buffer.size:
             await self.fill(max_bytes)
         return buffer.take(max_bytes)
 

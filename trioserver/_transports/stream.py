@@ -169,7 +169,7 @@ class RequestStream(trio.abc.HalfCloseableStream):
 
         Cancellation: nothing is lost; the bytes stay for the next read.
         """
-        if len(self.buffer):
+        if self.buffer.size:
             await self.spend()
             return True
         if self._draining:

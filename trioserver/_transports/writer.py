@@ -62,7 +62,8 @@ class StreamWriter:
         stream = self._stream
         if not isinstance(data, bytes):
             data = memoryview(data).cast("B")
-        if self._buffer_bytes or stream.outbox is not None or len(stream.buffer):
+        outbox = stream.outbox
+        if self._buffer_bytes or stream.buffer.size or (outbox is not None and not outbox.empty):
             return await self._gather(data)
         sent = stream.try_send(data)
         if sent < len(data):
@@ -81,7 +82,7 @@ class StreamWriter:
             raise trio.ClosedResourceError("this stream was closed")
         if (outbox := stream.outbox) is None:
             outbox = stream.outbox = Outbox(stream)
-        pipelined = len(stream.buffer) > 0 and stream.flusher is not None
+        pipelined = stream.buffer.size > 0 and stream.flusher is not None
         first = not outbox.size
         outbox.add(bytes(data))
         limit = self._buffer_bytes or (GATHER_BYTES if pipelined else 0)
