@@ -69,9 +69,7 @@ def measure(names: Sequence[str], sides: dict[str, str], asked: int) -> dict[str
     """Measure the workloads called *names*, one after the other, with *asked* rounds if short."""
     cpus = machine.choose_cpus()
     chosen = [WORKLOADS[name] for name in names]
-    progress = Progress(
-        sum(each.rounds(asked) * each.round_seconds * len(sides) for each in chosen)
-    )
+    progress = Progress(sum(each.rounds(asked) * each.round_seconds * len(sides) for each in chosen))
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         source = Path(__file__).with_name(loadgen.SOURCE_NAME)

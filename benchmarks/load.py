@@ -30,8 +30,7 @@ def measure_load(mode: str, **options: float) -> Callable[[Loadgen, Server], Sam
         result = loadgen.run(mode, server, warm=WARM, seconds=WINDOW, **options)
         if not result.operations:
             raise BenchmarkError(
-                f"{server.name}: not one operation of {mode} in {WINDOW:g} s,"
-                f" {result.errors} error(s)"
+                f"{server.name}: not one operation of {mode} in {WINDOW:g} s, {result.errors} error(s)"
             )
         figures = {
             CPU.key: result.server_cpu / result.operations * 1e6,

@@ -77,13 +77,14 @@ async def _survive(engine: Engine, backoff: Backoff, error: OSError) -> None:
 async def service(engine: Engine, hooks: Hooks) -> None:
     """Call ``service_actions`` after each batch of requests and at least every ``poll_interval`` seconds.
 
-    It is a task of its own, which the accept loop wakes; so it runs when the loop has taken all that was there.
+    It is a task of its own, which the accept loop wakes; so it runs when the loop has taken all that was
+    there.
     """
-    seen = engine.totals.accepted
+    seen = engine.counts.accepted
     while True:
         with trio.move_on_after(hooks.poll_interval):
-            while engine.totals.accepted == seen:
+            while engine.counts.accepted == seen:
                 await engine.admitted.park()
-        seen = engine.totals.accepted
+        seen = engine.counts.accepted
         await hooks.service_actions()
         await trio.lowlevel.checkpoint()

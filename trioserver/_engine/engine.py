@@ -18,7 +18,6 @@ import trio
 
 from .._transports.deadlines import DeadlineWatch
 from .._transports.outbox import Flusher
-from .._transports.stream import RequestStream
 from .._vocabulary.events import ServerDraining, ServerStarted, ServerStopped
 from .._vocabulary.lifecycle import RUNNING, Act, State, after
 from .._vocabulary.reports import Counts, ServerStatistics, ShutdownReport
@@ -29,7 +28,7 @@ from .requests import Registry
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from .serve import IdleTask
+    from .idle_tasks import IdleTask
 
 
 class Engine:
@@ -42,7 +41,6 @@ class Engine:
       deadlines: Watches the timeouts of streams.
       flusher: Sends what streams have gathered.
       counts: How the requests of this run ended.
-      totals: The same since the engine was made.
       accept_errors: How many errors of ``accept`` were skipped or waited out.
       idle_tasks: Request tasks that wait for another request.
       room: Where accepting waits while there are ``max_requests``.
@@ -56,7 +54,7 @@ class Engine:
         self.deadlines = DeadlineWatch()
         self.flusher = Flusher()
         self.counts = Counts()
-        self.totals = Counts()
+        self._before = Counts()
         self.accept_errors = 0
         self.idle_tasks: list[IdleTask] = []
         self.room = trio.lowlevel.ParkingLot()
@@ -89,7 +87,8 @@ class Engine:
         """Serve: run ``accept`` until it returns or is stopped, then wait for the requests.
 
         Args:
-          accept: Accepts requests and passes each to `start`. Not called when a shutdown was asked for before.
+          accept: Accepts requests and passes each to `start`. Not called when a shutdown was asked for
+            before.
           release: Called when accepting has ended, before the drain.
 
         Raises:
@@ -134,7 +133,6 @@ class Engine:
         return self._report
 
     def _begin(self) -> None:
-        self.counts = Counts()
         self._failures = []
         self._task = trio.lowlevel.current_task()
         self._told_started = False
@@ -150,6 +148,8 @@ class Engine:
         self.state = after(self.state, Act.END)
         now = trio.current_time()
         self._report = self.counts.report(now - self._stopping_since)
+        self._before = self._before.plus(self.counts)
+        self.counts = Counts()
         self._draining.set()
         if self._told_started:
             self.observers.tell(ServerStopped(time=now, report=self._report))
@@ -196,8 +196,8 @@ class Engine:
         self._stopping_since = now
         self._draining.set()
         for record in self.requests:
-            if isinstance(record.request, RequestStream):
-                record.request.begin_drain()
+            if record.stream is not None:
+                record.stream.begin_drain()
         if self._told_started:
             self.observers.tell(
                 ServerDraining(time=now, grace_period=grace_period, active=len(self.requests))
@@ -244,7 +244,7 @@ class Engine:
 
     def statistics(self, max_requests: int | None) -> ServerStatistics:
         """A snapshot."""
-        requests, totals = self.requests, self.totals
+        requests, totals = self.requests, self._before.plus(self.counts)
         return ServerStatistics(
             state=self.state,
             active=len(requests),

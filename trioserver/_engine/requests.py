@@ -22,28 +22,32 @@ class Request(Generic[RequestT]):
       id: Counts up from 1 for each server; events carry it as ``request_id``.
       request: What the handler serves: the stream of a stream server.
       client_address: Where it came from.
+      stream: The request, if it is a stream.
       accepted_at: When, on trio's clock.
+      cancel_called: Whether `cancel` was called.
     """
 
     __slots__ = (
-        "_cancel_called",
         "_phase",
         "_scope",
         "accepted_at",
+        "cancel_called",
         "client_address",
         "error",
         "id",
         "outcome",
         "request",
+        "stream",
     )
 
     def __init__(self, id: int, request: RequestT, client_address: Any, accepted_at: float) -> None:
         self.id = id
         self.request = request
+        self.stream: RequestStream | None = request if isinstance(request, RequestStream) else None
         self.client_address = client_address
         self.accepted_at = accepted_at
         self._scope: trio.CancelScope | None = None
-        self._cancel_called = False
+        self.cancel_called = False
         self.outcome: Outcome | None = None
         self.error: BaseException | None = None
         self._phase = RequestState.VERIFYING
@@ -56,14 +60,14 @@ class Request(Generic[RequestT]):
     @property
     def state(self) -> RequestState:
         """What it is doing."""
-        if self._phase is RequestState.RUNNING and isinstance(self.request, RequestStream):
-            return RequestState.IDLE if self.request.idle else RequestState.RUNNING
+        if self._phase is RequestState.RUNNING and self.stream is not None and self.stream.idle:
+            return RequestState.IDLE
         return self._phase
 
     def served_in(self, scope: trio.CancelScope | None) -> None:
         """The scope of the task that serves it from now on, or ``None`` when it has ended."""
         self._scope = scope
-        if scope is not None and self._cancel_called:
+        if scope is not None and self.cancel_called:
             scope.cancel()
 
     def enter(self, phase: RequestState) -> None:
@@ -73,19 +77,19 @@ class Request(Generic[RequestT]):
     @property
     def bytes_received(self) -> int:
         """Bytes read from the client so far; 0 for what is not a stream."""
-        return self.request.bytes_received if isinstance(self.request, RequestStream) else 0
+        return self.stream.bytes_received if self.stream is not None else 0
 
     @property
     def bytes_sent(self) -> int:
         """Bytes sent to the client so far; 0 for what is not a stream."""
-        return self.request.bytes_sent if isinstance(self.request, RequestStream) else 0
+        return self.stream.bytes_sent if self.stream is not None else 0
 
     def cancel(self) -> None:
         """Cancel this request and no other. Its outcome is then ``CANCELLED``, unless it ends first.
 
         Does nothing when it has ended.
         """
-        self._cancel_called = True
+        self.cancel_called = True
         if self._scope is not None:
             self._scope.cancel()
 
@@ -121,5 +125,6 @@ class Registry:
     def remove(self, record: Request[Any]) -> None:
         """Forget a request that has ended."""
         del self._records[record.id]
-        self.bytes_received += record.bytes_received
-        self.bytes_sent += record.bytes_sent
+        if record.stream is not None:
+            self.bytes_received += record.stream.bytes_received
+            self.bytes_sent += record.stream.bytes_sent

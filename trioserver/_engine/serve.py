@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import contextvars
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import trio
 
-from .._transports.stream import RequestStream
 from .._vocabulary.events import RequestAccepted, RequestEnded
 from .._vocabulary.reports import Outcome, RequestState
 from .exceptions import sort_exception
+from .idle_tasks import MAX_IDLE_TASKS, IdleTask
 
 if TYPE_CHECKING:
     from .engine import Engine
     from .hooks import Hooks
     from .requests import Request
-
-MAX_IDLE_TASKS: Final = 64
-"""How many tasks of ended requests wait for others; as many as are accepted in one batch."""
 
 
 @trio.lowlevel.enable_ki_protection
@@ -29,7 +25,6 @@ def admit(engine: Engine, hooks: Hooks, request: Any, client_address: Any) -> No
     """
     record = engine.requests.add(request, client_address)
     engine.counts.accepted += 1
-    engine.totals.accepted += 1
     if engine.idle_tasks:
         engine.idle_tasks.pop().resume(record)
     else:
@@ -42,48 +37,21 @@ def admit(engine: Engine, hooks: Hooks, request: Any, client_address: Any) -> No
         )
 
 
-class IdleTask:
-    """A request task between two requests."""
-
-    __slots__ = ("_record", "_task")
-
-    def __init__(self) -> None:
-        self._task = trio.lowlevel.current_task()
-        self._record: Request[Any] | None = None
-
-    def resume(self, record: Request[Any]) -> None:
-        """Let the task serve ``record``, with the caller's context variables, as a new task would have them."""
-        self._record = record
-        self._task.context = contextvars.copy_context()
-        trio.lowlevel.reschedule(self._task)
-
-    async def wait(self, idle_tasks: list[IdleTask]) -> Request[Any]:
-        """Wait in ``idle_tasks`` until somebody takes this one out and resumes it."""
-        idle_tasks.append(self)
-
-        def abort(_: object) -> trio.lowlevel.Abort:
-            idle_tasks.remove(self)
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        await trio.lowlevel.wait_task_rescheduled(abort)
-        assert self._record is not None
-        return self._record
-
-
 async def serve_requests(engine: Engine, hooks: Hooks, record: Request[Any]) -> None:
     """A request task. When its request has ended it waits a while for another one.
 
     Making a task and its cancel scope is a third of the cost of a short connection (measured), so
     a task is used again: with fresh context variables, and only if its scope was never cancelled.
     """
+    idle_tasks = engine.idle_tasks
     with trio.CancelScope() as scope:
         while True:
             record.served_in(scope)
             await _serve(engine, hooks, record)
-            if scope.cancel_called or not engine.accepting or len(engine.idle_tasks) >= MAX_IDLE_TASKS:
+            if record.cancel_called or not engine.accepting or len(idle_tasks) >= MAX_IDLE_TASKS:
                 return
             del record
-            record = await IdleTask().wait(engine.idle_tasks)
+            record = await IdleTask().wait(idle_tasks)
 
 
 async def _serve(engine: Engine, hooks: Hooks, record: Request[Any]) -> None:
@@ -139,8 +107,8 @@ async def _sort_out(
 
 
 async def _handle_part(hooks: Hooks, record: Request[Any], error: Exception) -> None:
-    """Call ``handle_error`` so that ``sys.exc_info()`` there is ``error``, which is a part of what was raised."""
-    context = error.__context__
+    """Call ``handle_error`` so that ``sys.exc_info()`` there is ``error``, which is a part of what was
+    raised.""" context = error.__context__
     try:
         raise error
     except Exception:
@@ -152,12 +120,10 @@ async def _handle_part(hooks: Hooks, record: Request[Any], error: Exception) -> 
 def _end(engine: Engine, record: Request[Any]) -> None:
     """Count a request and forget it."""
     record.served_in(None)
-    request = record.request
-    if isinstance(request, RequestStream):
-        request.close()  # P1, also when an overridden close_request did not
+    if record.stream is not None:
+        record.stream.close()  # P1, also when an overridden close_request did not
     outcome = record.outcome or Outcome.CANCELLED
     engine.counts.add(outcome)  # P3
-    engine.totals.add(outcome)
     engine.requests.remove(record)
     if engine.room:
         engine.room.unpark()

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Generic
 
 import trio
 
-from .._servers.base import BaseServer
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from typing_extensions import TypeVar
+
+    from .._servers.base import BaseServer
 
     RequestT = TypeVar("RequestT", default=Any)
     ServerT = TypeVar("ServerT", bound=BaseServer[Any], default=BaseServer[Any])
@@ -52,11 +53,17 @@ class BaseRequestHandler(Generic[RequestT, ServerT]):
         try:
             await self.handle()
         finally:
-            if trio.current_effective_deadline() == -math.inf:
-                with trio.CancelScope(shield=True, deadline=trio.current_time() + self.finish_timeout):
+            if self._has_to_finish():
+                if trio.current_effective_deadline() == -math.inf:
+                    deadline = trio.current_time() + self.finish_timeout
+                    with trio.CancelScope(shield=True, deadline=deadline):
+                        await self.finish()
+                else:
                     await self.finish()
-            else:
-                await self.finish()
+
+    def _has_to_finish(self) -> bool:
+        """Whether `finish` does anything; most handlers of short requests need not find out how to call
+        it.""" return type(self).finish is not BaseRequestHandler.finish
 
     async def setup(self) -> None:
         """Called before `handle`. Nothing by default. If it raises, the others are not called."""
@@ -65,8 +72,9 @@ class BaseRequestHandler(Generic[RequestT, ServerT]):
         """Serve the request. Nothing by default."""
 
     async def finish(self) -> None:
-        """Called after `handle` if `setup` succeeded, whether `handle` returned or raised. Nothing by default.
+        """Called after `handle` if `setup` succeeded, whether `handle` returned or raised. Nothing by
+        default.
 
-        Called in a request that is cancelled, it is shielded from that, for at most ``finish_timeout`` seconds.
-        If `handle` raised, what this raises is raised instead, with the other one as its context.
+        Called in a request that is cancelled, it is shielded from that, for at most ``finish_timeout``
+        seconds. If `handle` raised, what this raises is raised instead, with the other one as its context.
         """

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from .._servers.base import BaseServer
 from .._transports.reader import DEFAULT_MAX_LINE_BYTES, StreamReader
 from .._transports.stream import RequestStream
 from .._transports.writer import StreamWriter
@@ -16,6 +15,8 @@ from .base import BaseRequestHandler
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
+
+    from .._servers.base import BaseServer
 
     ServerT = TypeVar("ServerT", bound=BaseServer[Any], default=BaseServer[Any])
 else:
@@ -84,12 +85,17 @@ class StreamRequestHandler(BaseRequestHandler[RequestStream, ServerT]):
         """
         return await self.request.wait_request(timeout)
 
+    def _has_to_finish(self) -> bool:
+        if type(self).finish is not StreamRequestHandler.finish:
+            return True
+        outbox = self.request.outbox
+        return outbox is not None and outbox.size > 0
+
     async def finish(self) -> None:
         """Send what ``wfile`` has gathered. A client that is gone is no error here."""
-        wfile: StreamWriter | None = getattr(self, "wfile", None)
-        if wfile is not None and wfile.pending:
+        if self.request.outbox is not None:
             with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-                await wfile.flush()
+                await self.request.outbox.flush()
 
 
 def _enable_nagle(sock: Any) -> None:

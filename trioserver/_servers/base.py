@@ -18,8 +18,9 @@ from .hooks import RequestT, ServerHooks, check_handler
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from types import TracebackType
+    from typing import Self
 
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Unpack
 
     from .._engine.requests import Request
     from .._vocabulary.events import Observer
@@ -188,8 +189,8 @@ class BaseServer(ServerHooks[RequestT]):
     ) -> None:
         """Serve until `shutdown` or `request_shutdown` is called, or the caller is cancelled.
 
-        Binds and activates first, unless that was done (by ``async with``, say), and then gives back at the end
-        what it acquired: whoever opens the server closes it. It may be served again afterwards.
+        Binds and activates first, unless that was done (by ``async with``, say), and then gives back at the
+        end what it acquired: whoever opens the server closes it. It may be served again afterwards.
 
         Args:
           poll_interval: Sets the attribute, for those who know the stdlib's argument. Nothing polls.
@@ -199,8 +200,9 @@ class BaseServer(ServerHooks[RequestT]):
         Raises:
           AlreadyServing, ServerClosed: It is being served, or was closed.
           OSError: The address can not be bound, or ``accept`` failed for good.
-          BaseException: What a hook outside of any request raised; a ``KeyboardInterrupt`` or ``SystemExit`` of
-            a handler; what `handle_error` raised. Always as it is, never in a group, unless there are several.
+          BaseException: What a hook outside of any request raised; a ``KeyboardInterrupt`` or ``SystemExit``
+            of a handler; what `handle_error` raised. Always as it is, never in a group, unless there are
+            several.
 
         Cancellation: cancels the requests too; it ends when all of them have.
         Promise: when this returns or raises, no request runs and every connection is closed (P1).
@@ -312,8 +314,9 @@ class BaseServer(ServerHooks[RequestT]):
         after it was served it asks for what is so already.
 
         Args:
-          grace_period: Seconds that running requests may take; ``0``, the default, cancels them at once; ``None``
-            lets them take as long as they need. Requests that wait in ``wait_request()`` end at once in any case.
+          grace_period: Seconds that running requests may take; ``0``, the default, cancels them at once;
+            ``None`` lets them take as long as they need. Requests that wait in ``wait_request()`` end at
+            once in any case.
         """
         check_seconds("grace_period", grace_period, none="no bound")
         self._engine.request_stop(grace_period)

@@ -109,8 +109,8 @@ class ServerHooks(Generic[RequestT]):
     async def service_actions(self) -> None:
         """Called after each batch of accepted requests and at least every ``poll_interval`` seconds.
 
-        In a task of its own, while the server accepts. A server that does not override it never wakes up idly.
-        What it raises stops the server.
+        In a task of its own, while the server accepts. A server that does not override it never wakes up
+        idly. What it raises stops the server.
         """
 
 
@@ -120,7 +120,8 @@ def is_peers_doing(error: BaseException, request: object) -> bool:
         return all(is_peers_doing(part, request) for part in error.exceptions)
     if isinstance(error, TransportError):
         return True
-    # The very error that was seen on this connection: another connection that the handler uses may break, too.
+    # The very error that was seen on this connection: another connection that the handler uses may break,
+    # too.
     return (
         isinstance(error, trio.BrokenResourceError)
         and isinstance(request, RequestStream)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from .._transports import epoll
 from .._transports.adopt import Adoptable, adopt_endpoints
-from .._transports.endpoint import KernelEndpoint, disable_nagle
+from .._transports.endpoint import KernelEndpoint
 from .._transports.listeners import ListenerGroup
 from .._transports.socket_stream import SocketStream
 from .._transports.stream import RequestStream
@@ -41,8 +41,8 @@ class StreamServer(BaseServer[RequestStream]):
       bind_and_activate: See `BaseServer`.
       sock: A socket to serve on, instead of one bound to ``server_address``, which may be ``None`` then: a
         stdlib socket, a trio socket or listener, the number of a descriptor, or several of them. It must be
-        bound; it is made to listen. From the moment it is served or entered the server owns it and will close it.
-        The file of an adopted Unix socket is never removed.
+        bound; it is made to listen. From the moment it is served or entered the server owns it and will
+        close it. The file of an adopted Unix socket is never removed.
       options: Values for the class variables below and those of `BaseServer`.
     """
 
@@ -176,7 +176,6 @@ class StreamServer(BaseServer[RequestStream]):
     async def get_request(self) -> tuple[RequestStream, Any]:
         """Accept a connection, waiting if there is none. No checkpoint once it is accepted (P2)."""
         endpoint, client_address = await self._bound().accept()
-        disable_nagle(endpoint.socket)
         engine = self._engine
         return SocketStream(endpoint, watch=engine.deadlines, flusher=engine.flusher), client_address
 

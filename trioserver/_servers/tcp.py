@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from .._transports.endpoint import disable_nagle
 from .._transports.open_tcp import TCPBinding, open_tcp_endpoints
 from .._vocabulary.errors import ConfigError
 from .stream import StreamServer, StreamServerOptions
@@ -101,6 +102,12 @@ class TCPServer(StreamServer):
             raise ConfigError(
                 f"address_family must be AF_UNSPEC, AF_INET or AF_INET6, not {self.address_family!r}"
             )
+
+    async def get_request(self) -> tuple[RequestStream, Any]:
+        """Accept a connection, waiting if there is none. No checkpoint once it is accepted (P2)."""
+        stream, client_address = await super().get_request()
+        disable_nagle(stream.socket)
+        return stream, client_address
 
     async def _bind(self) -> list[ListeningEndpoint]:
         return await open_tcp_endpoints(

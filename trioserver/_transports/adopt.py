@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import trio
 
 from .._vocabulary.errors import ConfigError
-from .endpoint import ListeningEndpoint, KernelListener
+from .endpoint import KernelListener, ListeningEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,5 +73,5 @@ def _check(given: object, kind: int) -> None:
     if sock.type != kind:
         raise ConfigError(f"sock must be of type {socket.SocketKind(kind).name}, not {sock.type!r}")
     name = sock.getsockname()
-    if sock.family in (socket.AF_INET, socket.AF_INET6) and name[1] == 0 or not name:
+    if (sock.family in (socket.AF_INET, socket.AF_INET6) and name[1] == 0) or not name:
         raise ConfigError("sock must be bound to an address")

@@ -1,8 +1,8 @@
 """Closing a connection so that the peer gets the end of the reply.
 
 Closing a TCP socket that holds unread input, or that gets some later, makes the kernel send a reset and drop
-what it had not yet sent (RFC 2525 section 2.17; RFC 9112 section 9.6 asks servers to close in stages). The stdlib's
-``shutdown_request`` does just that and its clients lose the end of long replies. So: close the
+what it had not yet sent (RFC 2525 section 2.17; RFC 9112 section 9.6 asks servers to close in stages). The
+stdlib's ``shutdown_request`` does just that and its clients lose the end of long replies. So: close the
 sending half, read and throw away until the peer closes too, then close; as nginx, Apache and hyper do.
 """
 

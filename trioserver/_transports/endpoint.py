@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
-from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import trio
@@ -19,7 +18,7 @@ import trio
 from .._vocabulary.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from _typeshed import ReadableBuffer
 
@@ -103,11 +102,11 @@ class KernelEndpoint:
 
     def wait_readable(self) -> Awaitable[None]:
         """Wait until a receive, or an accept, would do something."""
-        return trio.lowlevel.wait_readable(self.socket)
+        return trio.lowlevel.wait_readable(self.socket)  # noqa: ASYNC105  the caller awaits it
 
     def wait_writable(self) -> Awaitable[None]:
         """Wait until a send would do something."""
-        return trio.lowlevel.wait_writable(self.socket)
+        return trio.lowlevel.wait_writable(self.socket)  # noqa: ASYNC105
 
     def interrupt(self) -> None:
         """Make whoever waits look again.
@@ -197,11 +196,10 @@ def _has_custom_factory() -> bool:
 
 
 def disable_nagle(sock: Any) -> None:
-    """Turn Nagle's algorithm off, where the socket has one.
+    """Turn Nagle's algorithm off on a TCP socket.
 
     With it a reply in two writes waits for the delayed acknowledgement of the first: 40 ms, measured. trio,
     asyncio and Go turn it off, too. A connection that the peer has reset already may refuse the option.
     """
-    if sock.family in (socket.AF_INET, socket.AF_INET6):
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -8,8 +8,8 @@ It uses public trio alone: the connections' tasks sleep in ``wait_task_reschedul
 at the inner epoll after each of trio's I/O waits, so that tasks whose sockets are ready run in that very
 turn; and a task waits for the inner epoll's descriptor, so that trio wakes up for it.
 
-What edge-triggering asks for: an event says that something *has become* so, once. So an event for which nobody
-waits is remembered until somebody does, who may then look in vain and wait again; and a closed half is
+What edge-triggering asks for: an event says that something *has become* so, once. So an event for which
+nobody waits is remembered until somebody does, who may then look in vain and wait again; and a closed half is
 remembered for good, since it comes only once, often together with the last bytes.
 """
 
@@ -25,6 +25,8 @@ from .endpoint import KernelEndpoint
 
 if TYPE_CHECKING:
     import socket
+
+    from _typeshed import ReadableBuffer
 
     from .endpoint import Address
 
@@ -77,6 +79,29 @@ class EpollEndpoint(KernelEndpoint):
     def accept_nowait(self) -> tuple[KernelEndpoint, Address]:
         """Connected sockets do not accept."""
         raise NotImplementedError
+
+    # What the two below find out makes all earlier events old news, since events are only looked at between
+    # the turns of tasks: whatever happens from here on is a new event.
+
+    def recv_nowait(self, max_bytes: int) -> bytes:
+        """Receive at most so many bytes."""
+        try:
+            data = self.socket.recv(max_bytes)
+        except BlockingIOError:
+            # With nothing to read, an end that was seen was another socket's; see `Poller.forget`.
+            self._readable = self._ended = False
+            raise
+        if len(data) < max_bytes:
+            self._readable = False
+        return data
+
+    def send_nowait(self, data: ReadableBuffer) -> int:
+        """Send what fits."""
+        try:
+            return self.socket.send(data)
+        except BlockingIOError:
+            self._writable = False
+            raise
 
     async def wait_readable(self) -> None:
         """Wait until a receive would do something."""
@@ -150,7 +175,7 @@ class EpollEndpoint(KernelEndpoint):
             return
         self._closed = True
         if self._registered:
-            self._poller.unregister(self)
+            self._poller.forget(self)
         self.socket.close()
         self.interrupt()
 
@@ -173,11 +198,13 @@ class Poller(trio.abc.Instrument):
         self._epoll.register(fd, _INTEREST)
         self._endpoints[fd] = endpoint
 
-    def unregister(self, endpoint: EpollEndpoint) -> None:
-        """Watch it no more. Not left to the close: a forked child may hold the socket open."""
-        fd = endpoint.socket.fileno()
-        if self._endpoints.pop(fd, None) is not None and not self._epoll.closed:
-            self._epoll.unregister(fd)
+    def forget(self, endpoint: EpollEndpoint) -> None:
+        """Ignore a socket that is about to be closed, which takes it out of the epoll, too.
+
+        Unless its description is open elsewhere: a child that was forked has it. Then its events still come,
+        under a number that may be another socket's by then, who looks in vain and forgets them.
+        """
+        self._endpoints.pop(endpoint.socket.fileno(), None)
 
     def after_io_wait(self, timeout: float) -> None:
         """Called by trio after each of its I/O waits: see who is ready."""

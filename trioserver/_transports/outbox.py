@@ -8,15 +8,29 @@ reply, so that a handler which waits for something else does not hold its replie
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
 if TYPE_CHECKING:
-    from .stream import RequestStream
+    from _typeshed import ReadableBuffer
 
 GATHER_BYTES: Final = 65536
 """How much is gathered at most (P9)."""
+
+
+class Sender(Protocol):
+    """What an outbox needs of its stream."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed on this side."""
+
+    def try_send(self, data: ReadableBuffer) -> int:
+        """Send what fits now; returns how many bytes that were."""
+
+    async def send_rest(self, rest: memoryview) -> None:
+        """Send all of ``rest``, waiting for the peer to make room."""
 
 
 class Outbox:
@@ -24,7 +38,7 @@ class Outbox:
 
     __slots__ = ("_error", "_flushed", "_parts", "_stream", "size")
 
-    def __init__(self, stream: RequestStream) -> None:
+    def __init__(self, stream: Sender) -> None:
         self._stream = stream
         self._parts: list[bytes] = []
         self._flushed: trio.Event | None = None

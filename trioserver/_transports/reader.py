@@ -53,8 +53,9 @@ class StreamReader:
         max_line_bytes: int = DEFAULT_MAX_LINE_BYTES,
         receive_bytes: int = -1,
     ) -> None:
-        check_count("max_line_bytes", max_line_bytes)
-        check_count("receive_bytes", receive_bytes, least=-1)
+        if max_line_bytes != DEFAULT_MAX_LINE_BYTES or receive_bytes != -1:
+            check_count("max_line_bytes", max_line_bytes)
+            check_count("receive_bytes", receive_bytes, least=-1)
         self._stream = stream
         self._receive_bytes = RECEIVE_BYTES if receive_bytes == -1 else max(1, receive_bytes)
         self.max_line_bytes = max_line_bytes

@@ -22,10 +22,10 @@ class StreamWriter:
     """Writes to a `RequestStream`, in order with what others write to it.
 
     When `write` returns, the operating system has all of it, and a peer that does not read makes it wait
-    (P9: nothing piles up). There are two exceptions. While input is there that was not yet read, from a client
-    that pipelines, replies are gathered for a moment: until the handler has used the input up or waits, for
-    whatever it may be. And with ``buffer_bytes`` writes are gathered until there is that much, until
-    `flush` is called, or until the handler waits for input; a handler's ``finish`` flushes.
+    (P9: nothing piles up). There are two exceptions. While input is there that was not yet read, from a
+    client that pipelines, replies are gathered for a moment: until the handler has used the input up or
+    waits, for whatever it may be. And with ``buffer_bytes`` writes are gathered until there is that much,
+    until `flush` is called, or until the handler waits for input; a handler's ``finish`` flushes.
 
     Args:
       stream: Where to write to; the writer does not own it.
@@ -43,7 +43,8 @@ class StreamWriter:
     __slots__ = ("_buffer_bytes", "_stream")
 
     def __init__(self, stream: RequestStream, *, buffer_bytes: int = 0) -> None:
-        check_count("buffer_bytes", buffer_bytes, least=0)
+        if buffer_bytes != 0:
+            check_count("buffer_bytes", buffer_bytes, least=0)
         self._stream = stream
         self._buffer_bytes = buffer_bytes
 

@@ -84,7 +84,21 @@ class Counts:
 
     def add(self, outcome: Outcome) -> None:
         """Count one request that ended."""
-        setattr(self, outcome.value, getattr(self, outcome.value) + 1)
+        if outcome is Outcome.FINISHED:
+            self.finished += 1
+        elif outcome is Outcome.FAILED:
+            self.failed += 1
+        elif outcome is Outcome.CANCELLED:
+            self.cancelled += 1
+        else:
+            self.rejected += 1
+
+    def plus(self, other: Counts) -> Counts:
+        """The sum of both."""
+        total = Counts()
+        for name in self.__slots__:
+            setattr(total, name, getattr(self, name) + getattr(other, name))
+        return total
 
     def report(self, duration: float) -> ShutdownReport:
         """These counts as a report."""
