@@ -24,8 +24,8 @@ class IdleTask:
         self._record: Request[Any] | None = None
 
     def resume(self, record: Request[Any]) -> None:
-        """Let the task serve ``record``, with the caller's context variables, as a new task would have
-        them.""" self._record = record
+        """Let the task serve ``record``, with the caller's context variables as a new task has them."""
+        self._record = record
         self._task.context = contextvars.copy_context()
         trio.lowlevel.reschedule(self._task)
 

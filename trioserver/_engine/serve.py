@@ -107,8 +107,8 @@ async def _sort_out(
 
 
 async def _handle_part(hooks: Hooks, record: Request[Any], error: Exception) -> None:
-    """Call ``handle_error`` so that ``sys.exc_info()`` there is ``error``, which is a part of what was
-    raised.""" context = error.__context__
+    """Call ``handle_error`` so that ``sys.exc_info()`` there is ``error``, a part of what was raised."""
+    context = error.__context__
     try:
         raise error
     except Exception:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Generic
 
 import trio
 
-
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -62,8 +61,8 @@ class BaseRequestHandler(Generic[RequestT, ServerT]):
                     await self.finish()
 
     def _has_to_finish(self) -> bool:
-        """Whether `finish` does anything; most handlers of short requests need not find out how to call
-        it.""" return type(self).finish is not BaseRequestHandler.finish
+        """Whether `finish` does anything: if not, one need not find out how to call it."""
+        return type(self).finish is not BaseRequestHandler.finish
 
     async def setup(self) -> None:
         """Called before `handle`. Nothing by default. If it raises, the others are not called."""
