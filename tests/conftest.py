@@ -1,0 +1,53 @@
+"""What every test gets: a look at the descriptors before and after, and the two ways to wait for sockets."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+import trioserver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def open_descriptors() -> dict[int, str]:
+    """The descriptors of this process and what they are."""
+    folder = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
+    found = {}
+    for name in os.listdir(folder):
+        try:
+            found[int(name)] = os.readlink(f"{folder}/{name}") if sys.platform == "linux" else "?"
+        except OSError:
+            continue  # the one that listing the folder needed
+    return found
+
+
+@pytest.fixture(autouse=True)
+def no_descriptor_is_left_open() -> Iterator[None]:
+    """P1, P2 and P7 in every single test: what was opened was closed, not left to the garbage collector."""
+    gc.collect()
+    before = open_descriptors()
+    gc.disable()
+    try:
+        yield
+        after = open_descriptors()
+    finally:
+        gc.enable()
+    left = {fd: what for fd, what in after.items() if before.get(fd) != what}
+    sockets = {fd: what for fd, what in left.items() if what.startswith(("socket:", "anon_inode:", "?"))}
+    assert sockets == {}
+
+
+@pytest.fixture(params=["epoll", "portable"])
+def io_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run the test on both ways to wait for connections; see ``StreamServer.portable_io``."""
+    name: str = request.param
+    if name == "epoll" and sys.platform != "linux":
+        pytest.skip("epoll exists on Linux only")
+    monkeypatch.setattr(trioserver.StreamServer, "portable_io", name == "portable")
+    return name
