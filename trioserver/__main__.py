@@ -1,0 +1,8 @@
+"""``python -m trioserver``: serve a handler from the command line, by default one that echoes lines."""
+
+import sys
+
+from ._cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
