@@ -51,8 +51,8 @@ class Engine:
         self.state = State.NEW
         self.observers = Observers()
         self.requests = Registry()
-        self.deadlines = DeadlineWatch()
-        self.flusher = Flusher()
+        self.deadlines = DeadlineWatch(self.start_helper)
+        self.flusher = Flusher(self.start_helper)
         self.counts = Counts()
         self._before = Counts()
         self.accept_errors = 0
@@ -65,6 +65,7 @@ class Engine:
         self._nursery: trio.Nursery | None = None
         self._accept_scope: trio.CancelScope | None = None
         self._service_nursery: trio.Nursery | None = None
+        self._helper_scopes: set[trio.CancelScope] = set()
         self._told_started = False
         self._stopping_since = 0.0
         self._draining = trio.Event()
@@ -99,8 +100,6 @@ class Engine:
         cancelled: BaseException | None = None
         try:
             async with trio.open_nursery() as self._nursery:
-                self.deadlines.start_in(self._nursery)
-                self.flusher.start_in(self._nursery)
                 try:
                     if self.state is State.SERVING:
                         with trio.CancelScope() as self._accept_scope:
@@ -145,6 +144,7 @@ class Engine:
         self.deadlines.stop()
         self.flusher.stop()
         self._nursery = self._service_nursery = self._task = None
+        self._helper_scopes.clear()
         self.state = after(self.state, Act.END)
         now = trio.current_time()
         self._report = self.counts.report(now - self._stopping_since)
@@ -160,10 +160,22 @@ class Engine:
         self._told_started = True
         self.observers.tell(ServerStarted(time=trio.current_time(), server_address=server_address))
 
-    def start_beside(self, function: Callable[..., Awaitable[object]], *, name: str) -> None:
-        """Run ``function`` in a task of the server's own, until the last request has ended."""
-        assert self._nursery is not None
-        self._nursery.start_soon(function, name=name)
+    def start_helper(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
+        """Run ``function(*args)`` in a task of the server's own until the last request has ended.
+
+        Shielded from the end of the requests: the ``finish`` of a cancelled handler still needs it.
+        """
+        assert self._nursery is not None, "the server does not run"
+        scope = trio.CancelScope(shield=True)
+        self._helper_scopes.add(scope)
+        self._nursery.start_soon(self._run_helper, scope, function, args, name="trioserver: helper")
+
+    async def _run_helper(
+        self, scope: trio.CancelScope, function: Callable[..., Awaitable[object]], args: tuple[object, ...]
+    ) -> None:
+        with scope:
+            await function(*args)
+        self._helper_scopes.discard(scope)
 
     def start(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         """Make ``function(*args)`` a child task of the server: a request."""
@@ -211,7 +223,9 @@ class Engine:
     def end_if_done(self) -> None:
         """When accepting has ended and the last request too, end what else runs for them."""
         if self._accept_scope is None and not len(self.requests) and self._nursery is not None:
-            self._nursery.cancel_scope.cancel()
+            self._nursery.cancel_scope.cancel()  # tasks that wait for another request
+            for scope in self._helper_scopes:
+                scope.cancel()
 
     def close(self) -> None:
         """No serving after this."""

@@ -162,7 +162,7 @@ class StreamServer(BaseServer[RequestStream]):
             return
         self._poller = epoll.Poller()
         self._bound().accept_with(self._poller.endpoint)
-        self._engine.start_beside(self._poller.run, name="trioserver: epoll")
+        self._engine.start_helper(self._poller.run)
 
     def _end_run(self) -> None:
         if self._listeners is not None:

@@ -9,9 +9,12 @@ due, exactly so under a ``MockClock``, and a busy stream costs one heap operatio
 from __future__ import annotations
 
 import heapq
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Watched(Protocol):
@@ -32,27 +35,24 @@ class DeadlineWatch:
     """A heap of deadlines and the task that looks at them.
 
     Not started until the first deadline is added: a server without timeouts has no such task.
+
+    Args:
+      start: Starts an async function as a task, which runs as long as there may be streams.
     """
 
-    __slots__ = ("_heap", "_nursery", "_scope", "_serial")
+    __slots__ = ("_heap", "_scope", "_serial", "_start")
 
-    def __init__(self) -> None:
+    def __init__(self, start: Callable[..., object]) -> None:
+        self._start = start
         self._heap: list[tuple[float, int, Watched]] = []
         self._serial = 0
-        self._nursery: trio.Nursery | None = None
         self._scope: trio.CancelScope | None = None
 
-    def start_in(self, nursery: trio.Nursery) -> None:
-        """Use this nursery for the task, once one is needed."""
-        self._nursery = nursery
-        self._scope = None
-
     def stop(self) -> None:
-        """Forget everything; the nursery has ended, or its scope is cancelled."""
+        """Forget everything: the task has ended."""
         for _, _, watched in self._heap:
             watched.watched_until = float("inf")
         self._heap.clear()
-        self._nursery = None
         self._scope = None
 
     def add(self, watched: Watched, deadline: float) -> None:
@@ -61,9 +61,8 @@ class DeadlineWatch:
         self._serial += 1
         heapq.heappush(self._heap, (deadline, self._serial, watched))
         if self._scope is None:
-            assert self._nursery is not None, "a timeout was set on a stream whose server does not run"
             self._scope = trio.CancelScope()
-            self._nursery.start_soon(self._run, name="trioserver: timeouts")
+            self._start(self._run)
         elif deadline < self._scope.deadline:
             self._scope.deadline = deadline
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 import trio
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from _typeshed import ReadableBuffer
 
 GATHER_BYTES: Final = 65536
@@ -107,42 +109,40 @@ class Outbox:
 
 
 class Flusher:
-    """The task of a server that sends what its streams have gathered, one turn later."""
+    """The task of a server that sends what its streams have gathered, one turn later.
 
-    __slots__ = ("_dirty", "_nursery", "_running", "_wake")
+    Args:
+      start: Starts an async function as a task, which runs as long as there may be streams.
+    """
 
-    def __init__(self) -> None:
-        self._nursery: trio.Nursery | None = None
+    __slots__ = ("_dirty", "_running", "_start", "_wake")
+
+    def __init__(self, start: Callable[..., object]) -> None:
+        self._start = start
         self._wake = trio.lowlevel.ParkingLot()
         self._dirty: list[Outbox] = []
         self._running = False
 
-    def start_in(self, nursery: trio.Nursery) -> None:
-        """Use this nursery for the task, once it is needed."""
-        self._nursery = nursery
-        self._running = False
-
     def stop(self) -> None:
-        """Forget everything: the nursery has ended."""
-        self._nursery = None
+        """Forget everything: the task has ended."""
+        self._running = False
         self._dirty.clear()
 
     def add(self, outbox: Outbox) -> None:
         """Flush ``outbox`` soon: it has something, and had nothing before."""
         self._dirty.append(outbox)
-        if self._running:
-            if self._wake:
-                self._wake.unpark()
-        elif self._nursery is not None:
+        if not self._running:
             self._running = True
-            self._nursery.start_soon(self._run, self._nursery, name="trioserver: flusher")
+            self._start(self._run)
+        elif self._wake:
+            self._wake.unpark()
 
-    async def _run(self, nursery: trio.Nursery) -> None:
+    async def _run(self) -> None:
         while True:
             dirty, self._dirty = self._dirty, []
             for outbox in dirty:
                 rest = outbox.flush_now()
                 if rest is not None:
-                    nursery.start_soon(outbox.flush_rest, rest, name="trioserver: flush")
+                    self._start(outbox.flush_rest, rest)
             if not self._dirty:
                 await self._wake.park()
