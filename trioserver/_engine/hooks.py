@@ -16,12 +16,15 @@ class Hooks(Protocol):
 
     async def get_request(self) -> tuple[Any, Any]:
         """Wait for a request."""
+        ...
 
     async def verify_request(self, request: Any, client_address: Any, /) -> bool:
         """Whether to serve it."""
+        ...
 
     def process_request(self, request: Any, client_address: Any, /) -> Awaitable[object]:
         """Serve it."""
+        ...
 
     async def shutdown_request(self, request: Any, /) -> None:
         """Close it so that the client gets the end of the reply."""

@@ -23,6 +23,7 @@ class Watched(Protocol):
     @property
     def deadline(self) -> float:
         """When the wait that is under way has to end; infinity when there is none. Trio's clock."""
+        ...
 
     watched_until: float
     """When the watch will look at it next; infinity when it will not. Written by the watch."""

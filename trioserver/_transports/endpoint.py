@@ -40,18 +40,23 @@ class Endpoint(Protocol):
     @property
     def socket(self) -> Any:
         """What has ``getsockopt``, ``setsockopt``, ``getsockname``, ``getpeername``, ``fileno``."""
+        ...
 
     def recv_nowait(self, max_bytes: int) -> bytes:
         """Receive at most so many bytes; ``b""`` is the end of the stream."""
+        ...
 
     def send_nowait(self, data: ReadableBuffer) -> int:
         """Send what fits; returns how many bytes that were."""
+        ...
 
     def wait_readable(self) -> Awaitable[None]:
         """Wait until a receive, or an accept, would do something."""
+        ...
 
     def wait_writable(self) -> Awaitable[None]:
         """Wait until a send would do something."""
+        ...
 
     def interrupt(self) -> None:
         """Make whoever waits look again, by ``trio.ClosedResourceError``; the endpoint stays open."""
@@ -61,6 +66,7 @@ class Endpoint(Protocol):
 
     def unsent_bytes(self) -> int | None:
         """Bytes that were sent and not yet acknowledged; ``None`` where that can not be known."""
+        ...
 
     def close(self) -> None:
         """Close at once; whoever waits gets ``trio.ClosedResourceError``. Closing twice is fine."""
@@ -78,6 +84,7 @@ class ListeningEndpoint(Endpoint, Protocol):
 
     def accept_nowait(self) -> tuple[Endpoint, Address]:
         """Take a connection off the backlog."""
+        ...
 
 
 class KernelEndpoint:

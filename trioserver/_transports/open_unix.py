@@ -17,7 +17,7 @@ from .._vocabulary.errors import ConfigError
 from .endpoint import open_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, Generator
 
     from .endpoint import ListeningEndpoint
 
@@ -28,11 +28,11 @@ _LOCK_PAUSE: Final = 0.01
 class SocketFile:
     """The file of a bound Unix socket, known by its inode, so that only it is ever removed."""
 
-    __slots__ = ("_inode", "path")
+    __slots__ = ("inode", "path")
 
     def __init__(self, path: str | bytes) -> None:
         self.path = path
-        self._inode = self._look()
+        self.inode = self._look()
 
     def _look(self) -> tuple[int, int] | None:
         try:
@@ -43,12 +43,12 @@ class SocketFile:
 
     def remove(self) -> None:
         """Remove the file, unless another has taken its place."""
-        if self._inode is not None and self._look() == self._inode:
+        if self.inode is not None and self._look() == self.inode:
             with contextlib.suppress(OSError):
                 os.unlink(self.path)
 
 
-def check_path(path: object) -> str | bytes:
+def check_path(path: Any) -> str | bytes:
     """The path as ``bind`` takes it; an abstract name begins with a NUL."""
     if isinstance(path, os.PathLike):
         path = os.fspath(path)
@@ -108,7 +108,7 @@ async def open_unix_endpoint(
 
 
 @contextlib.contextmanager
-def _creation_mode(sock: Any, mode: int | None) -> Iterator[None]:
+def _creation_mode(sock: Any, mode: int | None) -> Generator[None]:
     """On Linux, let the file be created with no more permissions than ``mode`` has.
 
     bind(2) gives the file the socket inode's permissions less the umask, so that there is no moment at which
@@ -144,12 +144,12 @@ def _remove_stale(path: str | bytes, kind: int) -> None:
         else:
             raise OSError(errno.EADDRINUSE, "another server listens on the socket file", path)
     file = SocketFile(path)
-    if file._inode == (found.st_dev, found.st_ino):
+    if file.inode == (found.st_dev, found.st_ino):
         file.remove()
 
 
 @contextlib.asynccontextmanager
-async def _locked_directory(path: str | bytes) -> AsyncIterator[None]:
+async def _locked_directory(path: str | bytes) -> AsyncGenerator[None]:
     """Hold an advisory lock on the directory of ``path``, where it can be opened."""
     import fcntl
 

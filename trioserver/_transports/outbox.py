@@ -27,9 +27,11 @@ class Sender(Protocol):
     @property
     def closed(self) -> bool:
         """Whether it was closed on this side."""
+        ...
 
     def try_send(self, data: ReadableBuffer) -> int:
         """Send what fits now; returns how many bytes that were."""
+        ...
 
     async def send_rest(self, rest: memoryview) -> None:
         """Send all of ``rest``, waiting for the peer to make room."""

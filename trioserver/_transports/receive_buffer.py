@@ -13,7 +13,7 @@ class ReceiveBuffer:
     __slots__ = ("_data", "_start", "size")
 
     def __init__(self) -> None:
-        self._data = b""
+        self._data: bytes = b""
         self._start = 0
         self.size = 0
 

@@ -19,17 +19,14 @@ use the same half of it at once.
 
 from __future__ import annotations
 
-from typing import Any
-
 
 class TrioServerError(Exception):
     """The base of every exception that is trioserver's own."""
 
-    def __new__(cls, *args: object, **kwargs: Any) -> TrioServerError:
-        """Refuse to make the bare base class: an error has to say whose fault it is."""
-        if cls is TrioServerError:
+    def __init__(self, *args: object) -> None:
+        if type(self) is TrioServerError:
             raise TypeError("TrioServerError is abstract: raise one of its subclasses")
-        return super().__new__(cls, *args, **kwargs)
+        super().__init__(*args)
 
 
 class ConfigError(TrioServerError, ValueError):
