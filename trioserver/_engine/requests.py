@@ -41,13 +41,13 @@ class Request(Generic[RequestT]):
     )
 
     def __init__(self, id: int, request: RequestT, client_address: Any, accepted_at: float) -> None:
-        self.id = id
-        self.request = request
+        self.id: int = id
+        self.request: RequestT = request
         self.stream: RequestStream | None = request if isinstance(request, RequestStream) else None
-        self.client_address = client_address
-        self.accepted_at = accepted_at
+        self.client_address: Any = client_address
+        self.accepted_at: float = accepted_at
         self._scope: trio.CancelScope | None = None
-        self.cancel_called = False
+        self.cancel_called: bool = False
         self.outcome: Outcome | None = None
         self.error: BaseException | None = None
         self._phase = RequestState.VERIFYING

@@ -79,7 +79,7 @@ class BaseServer(ServerHooks[RequestT]):
         self._engine = Engine()
         self._opened = False
         self._bind_and_activate = bind_and_activate
-        self.server_address = server_address
+        self.server_address: Any = server_address
         self._check_handler(RequestHandlerClass)
         self.RequestHandlerClass = RequestHandlerClass
         self._set_options(options)

@@ -108,7 +108,7 @@ class StreamServer(BaseServer[RequestStream]):
         else:
             endpoints = adopt_endpoints(self._sock, self.socket_type)
         self._listeners = ListenerGroup(endpoints)
-        self.server_address = self._listeners.addresses[0]
+        self.server_address: Any = self._listeners.addresses[0]
 
     async def _bind(self) -> list[ListeningEndpoint]:
         """Make bound endpoints for ``server_address``."""

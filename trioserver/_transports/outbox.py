@@ -47,7 +47,7 @@ class Outbox:
         self._parts: list[bytes] = []
         self._flushed: trio.Event | None = None
         self._error: Exception | None = None
-        self.size = 0
+        self.size: int = 0
 
     @property
     def empty(self) -> bool:

@@ -58,7 +58,7 @@ class StreamReader:
             check_count("receive_bytes", receive_bytes, least=-1)
         self._stream = stream
         self._receive_bytes = RECEIVE_BYTES if receive_bytes == -1 else max(1, receive_bytes)
-        self.max_line_bytes = max_line_bytes
+        self.max_line_bytes: int = max_line_bytes
 
     def readline(self, limit: int | None = None) -> Coroutine[Any, Any, bytes]:
         r"""Read up to and including ``b"\n"``; to be awaited.

@@ -15,7 +15,7 @@ class ReceiveBuffer:
     def __init__(self) -> None:
         self._data: bytes = b""
         self._start = 0
-        self.size = 0
+        self.size: int = 0
 
     def append(self, data: bytes) -> None:
         """Add bytes at the end."""

@@ -64,13 +64,13 @@ class RequestStream(trio.abc.HalfCloseableStream):
     )
 
     def __init__(self) -> None:
-        self.buffer = ReceiveBuffer()
+        self.buffer: ReceiveBuffer = ReceiveBuffer()
         self.outbox: Outbox | None = None  # made when there is something to gather
         self.flusher: Flusher | None = None
-        self.budget = OPERATIONS_PER_CHECKPOINT
-        self.bytes_received = 0
-        self.bytes_sent = 0
-        self.end_of_stream = False
+        self.budget: int = OPERATIONS_PER_CHECKPOINT
+        self.bytes_received: int = 0
+        self.bytes_sent: int = 0
+        self.end_of_stream: bool = False
         self._idle = False
         self._draining = False
         self._looked_after_drain = False
