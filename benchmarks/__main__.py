@@ -90,9 +90,8 @@ def measure(names: Sequence[str], sides: dict[str, str], asked: int) -> dict[str
     return results
 
 
-def show(results: dict[str, Rounds], sides: dict[str, str], *, as_json: bool) -> None:
+def show(about: dict[str, str], results: dict[str, Rounds], sides: dict[str, str], *, as_json: bool) -> None:
     """Print the tables, one for each peer; or everything, for another program to read."""
-    about = machine.describe()
     rows = [row for name, rounds in results.items() for row in report.rows(WORKLOADS[name], rounds)]
     if as_json:
         print(json.dumps(report.as_json(about, sides, rows, results), indent=1))
@@ -107,6 +106,7 @@ def show(results: dict[str, Rounds], sides: dict[str, str], *, as_json: bool) ->
 def main() -> int:
     """Measure and report; 1 when something went wrong while measuring, 0 otherwise."""
     options = parse()
+    about = machine.describe()  # before, and not after: somebody may be working on the checkout
     sides = {report.OURS: options.subject} | {peer: peer for peer in options.peers}
     try:
         results = measure(options.workloads, sides, options.rounds)
@@ -115,7 +115,7 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 130  # as a shell has it: 128 and the number of SIGINT
-    show(results, sides, as_json=options.json)
+    show(about, results, sides, as_json=options.json)
     failures = [
         f"{name}: {label} made {count} error(s): do not trust its figures"
         for name, rounds in results.items()

@@ -112,8 +112,8 @@ def trioserver(job: Job) -> None:
 
     class Raw(StreamRequestHandler):
         async def handle(self) -> None:
-            while data := await self.request.receive_some(CHUNK):
-                await self.request.send_all(data)
+            while data := await self.rfile.read1():
+                await self.wfile.write(data)
 
     async def main() -> None:
         server = TCPServer((HOST, job.port), Line if job.mode == "line" else Raw)
