@@ -23,13 +23,25 @@ connections can not starve those that are there (P10)."""
 async def accept_requests(engine: Engine, hooks: Hooks, *, one: bool = False) -> None:
     """Accept requests until cancelled, or one; each becomes a child task of the server."""
     backoff = Backoff()
+    while engine.accepting:
+        # Cancelled when the limit is lowered, so that a wait for a request is not a permit from before (P6).
+        with trio.CancelScope() as engine.permit_scope:
+            await _accept_while_permitted(engine, hooks, backoff, one=one)
+            return
+
+
+async def _accept_while_permitted(engine: Engine, hooks: Hooks, backoff: Backoff, *, one: bool) -> None:
+    """Accept requests, each with the permit that ``max_requests`` gives."""
     in_a_row = 0
-    while True:
+    # Whatever ends accepting cancels it as well, but there may be many requests before the next checkpoint.
+    while engine.accepting:
         if _full(engine, hooks):
             await _wait_for_room(engine, hooks)
         try:
             request, client_address = await hooks.get_request()
         except OSError as error:
+            if not engine.accepting:
+                return  # the listener was closed, or broke, when it was no longer needed
             await _survive(engine, backoff, error)
             continue
         admit(engine, hooks, request, client_address)  # P2: no checkpoint between this and get_request

@@ -44,6 +44,7 @@ class Engine:
       accept_errors: How many errors of ``accept`` were skipped or waited out.
       idle_tasks: Request tasks that wait for another request.
       room: Where accepting waits while there are ``max_requests``.
+      permit_scope: What the accept loop does with the permit to take one more request.
       admitted: Where ``service_actions`` waits for the next request.
     """
 
@@ -58,6 +59,7 @@ class Engine:
         self.accept_errors = 0
         self.idle_tasks: list[IdleTask] = []
         self.room = trio.lowlevel.ParkingLot()
+        self.permit_scope: trio.CancelScope | None = None
         self.admitted = trio.lowlevel.ParkingLot()
         self._report = ShutdownReport()
         self._failures: list[BaseException] = []
@@ -67,6 +69,7 @@ class Engine:
         self._service_nursery: trio.Nursery | None = None
         self._helper_scopes: set[trio.CancelScope] = set()
         self._told_started = False
+        self._closing = False
         self._stopping_since = 0.0
         self._draining = trio.Event()
         self._stopped = trio.Event()
@@ -113,9 +116,13 @@ class Engine:
                         raise cancelled from None
                 finally:
                     self._accept_scope = None
-                    self.request_stop(None)  # where ``accept`` just returned: wait for what it accepted
-                    release()
-                    self.end_if_done()
+                    try:
+                        self.request_stop(None)  # where ``accept`` just returned: wait for what it accepted
+                    finally:
+                        try:
+                            release()
+                        finally:
+                            self.end_if_done()  # or the helpers, which are shielded, would never end
         except BaseException as exc:
             cancelled, failure = without_cancelled(exc)
             if failure is not None:
@@ -143,17 +150,23 @@ class Engine:
     def _end(self) -> None:
         self.deadlines.stop()
         self.flusher.stop()
-        self._nursery = self._service_nursery = self._task = None
+        self._nursery = self._service_nursery = self._task = self.permit_scope = None
         self._helper_scopes.clear()
         self.state = after(self.state, Act.END)
+        if self._closing:
+            self.state = after(self.state, Act.CLOSE)
         now = trio.current_time()
         self._report = self.counts.report(now - self._stopping_since)
         self._before = self._before.plus(self.counts)
         self.counts = Counts()
         self._draining.set()
-        if self._told_started:
-            self.observers.tell(ServerStopped(time=now, report=self._report))
-        self._stopped.set()
+        try:
+            if self._told_started:
+                self.observers.tell(ServerStopped(time=now, report=self._report))
+        except BaseException as exc:  # of an observer that calls sys.exit(), say
+            self._failures.append(exc)
+        finally:
+            self._stopped.set()
 
     def tell_started(self, server_address: Any) -> None:
         """Tell the observers that accepting begins."""
@@ -194,8 +207,6 @@ class Engine:
         if self._nursery is None:
             return
         now = trio.current_time()
-        if first:
-            self._begin_drain(now, grace_period)
         if self._accept_scope is not None:
             self._accept_scope.cancel()
         scope = self._nursery.cancel_scope
@@ -203,6 +214,8 @@ class Engine:
             scope.cancel()
         elif grace_period is not None:
             scope.deadline = min(scope.deadline, now + grace_period)
+        if first:
+            self._begin_drain(now, grace_period)  # last: it calls the observers
 
     def _begin_drain(self, now: float, grace_period: float | None) -> None:
         self._stopping_since = now
@@ -228,8 +241,27 @@ class Engine:
                 scope.cancel()
 
     def close(self) -> None:
-        """No serving after this."""
-        self.state = after(self.state, Act.CLOSE)
+        """No serving after this, or after the run that is under way: nobody can start another in between."""
+        if self.running:
+            self._closing = True
+        else:
+            self.state = after(self.state, Act.CLOSE)
+
+    def limit_changed(self, max_requests: int | None) -> None:
+        """Let the accept loop look at ``max_requests`` at once, be it raised or lowered (P6)."""
+        if self.room:
+            self.room.unpark_all()
+        elif (
+            self.permit_scope is not None
+            and max_requests is not None
+            and len(self.requests) >= max_requests
+        ):
+            self.permit_scope.cancel()
+
+    async def wait_no_requests(self) -> None:
+        """Wait until all requests have ended; only where nothing accepts meanwhile."""
+        while len(self.requests):
+            await self.room.park()
 
     async def wait_stopped(self) -> ShutdownReport:
         """Wait until `run` has ended, at once if it is not under way; returns its report."""

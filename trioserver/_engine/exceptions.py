@@ -68,6 +68,14 @@ def without_cancelled(exc: BaseException) -> tuple[BaseException | None, BaseExc
     return (exc, None) if isinstance(exc, trio.Cancelled) else (None, exc)
 
 
+def without_our_layer(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What a nursery of ours raised, without the group that it made, and with every group that others made."""
+    rest = [exc for exc in group.exceptions if not isinstance(exc, trio.Cancelled)]
+    if len(rest) > 1:
+        return group.derive(rest)
+    return rest[0] if rest else group.exceptions[0]
+
+
 def bare_cancelled(exc: BaseException) -> BaseException:
     """The first ``Cancelled`` in a group of nothing else: they all say the same."""
     while isinstance(exc, BaseExceptionGroup):

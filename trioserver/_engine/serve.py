@@ -8,7 +8,7 @@ import trio
 
 from .._vocabulary.events import RequestAccepted, RequestEnded
 from .._vocabulary.reports import Outcome, RequestState
-from .exceptions import sort_exception
+from .exceptions import sort_exception, without_cancelled
 from .idle_tasks import MAX_IDLE_TASKS, IdleTask
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ def admit(engine: Engine, hooks: Hooks, request: Any, client_address: Any) -> No
     """
     record = engine.requests.add(request, client_address)
     engine.counts.accepted += 1
+    if not engine.accepting and record.stream is not None:
+        record.stream.begin_drain()  # it was taken as the drain began: nobody has told it
     if engine.idle_tasks:
         engine.idle_tasks.pop().resume(record)
     else:
@@ -37,25 +39,33 @@ def admit(engine: Engine, hooks: Hooks, request: Any, client_address: Any) -> No
         )
 
 
+@trio.lowlevel.enable_ki_protection
 async def serve_requests(engine: Engine, hooks: Hooks, record: Request[Any]) -> None:
     """A request task. When its request has ended it waits a while for another one.
 
     Making a task and its cancel scope is a third of the cost of a short connection (measured), so
     a task is used again: with fresh context variables, and only if its scope was never cancelled.
+
+    Ctrl-C may strike in `_serve` and what that calls, but not here: whatever it interrupts, the request is
+    closed and counted.
     """
     idle_tasks = engine.idle_tasks
     with trio.CancelScope() as scope:
         while True:
             record.served_in(scope)
-            await _serve(engine, hooks, record)
+            try:
+                await _serve(engine, hooks, record)
+            finally:
+                _end(engine, record)
             if record.cancel_called or not engine.accepting or len(idle_tasks) >= MAX_IDLE_TASKS:
                 return
             del record
             record = await IdleTask().wait(idle_tasks)
 
 
+@trio.lowlevel.disable_ki_protection
 async def _serve(engine: Engine, hooks: Hooks, record: Request[Any]) -> None:
-    """Serve one request: verify, process, close, whatever happens."""
+    """Serve one request: verify, process, and the closing hook."""
     request, client_address = record.request, record.client_address
     close = hooks.shutdown_request
     cancelled: BaseException | None = None
@@ -79,7 +89,6 @@ async def _serve(engine: Engine, hooks: Hooks, record: Request[Any]) -> None:
             raise cancelled
     finally:
         del cancelled  # or its traceback would keep itself alive
-        _end(engine, record)
 
 
 async def _sort_out(
@@ -95,10 +104,11 @@ async def _sort_out(
                 await hooks.handle_error(record.request, record.client_address)
             else:
                 await _handle_part(hooks, record, error)
-        except trio.Cancelled as late:
-            cancelled = cancelled or late
         except BaseException as raised:
-            fatal = raised  # handle_error stops the server, if it wants to, by raising
+            late, failure = without_cancelled(raised)
+            cancelled = cancelled or late
+            if failure is not None:
+                engine.fail(raised if late is None else failure)  # by raising, it stops the server
     if fatal is not None:
         record.outcome = Outcome.FAILED
         record.error = record.error or fatal

@@ -44,6 +44,15 @@ class BaseRequestHandler(Generic[RequestT, ServerT]):
         self.client_address = client_address
         self.server = server
 
+    if not TYPE_CHECKING:
+
+        def __class_getitem__(cls, params):
+            # Checkers know that the second parameter has a default; type variables of the interpreter have
+            # defaults from 3.13 on only, and before that ``BaseRequestHandler[str]`` would be an error.
+            if cls is BaseRequestHandler and not isinstance(params, tuple):
+                params = (params, Any)
+            return super().__class_getitem__(params)
+
     def __await__(self) -> Generator[Any, Any, None]:
         return self._serve().__await__()
 

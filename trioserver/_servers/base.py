@@ -9,7 +9,7 @@ import trio
 
 from .._engine.accept import accept_requests, service
 from .._engine.engine import Engine
-from .._engine.exceptions import without_cancelled
+from .._engine.exceptions import without_our_layer
 from .._vocabulary.errors import ConfigError, WrongTask
 from .._vocabulary.lifecycle import Act, State, after
 from .._vocabulary.options import check_count, check_seconds
@@ -110,7 +110,7 @@ class BaseServer(ServerHooks[RequestT]):
             check_count(name, value, none="no limit")
         super().__setattr__(name, value)
         if name == "max_requests":
-            self._engine.room.unpark_all()  # let accept see the new limit at once
+            self._engine.limit_changed(value)
 
     # Opening and closing.
 
@@ -152,6 +152,7 @@ class BaseServer(ServerHooks[RequestT]):
             self.request_shutdown(0.0)
             self._release()
             self._refuse_own_task("server_close")
+            self._engine.close()
             with trio.CancelScope(shield=True):  # bounded by the handlers' finish_timeout
                 await self._engine.wait_stopped()
         self._release()
@@ -243,6 +244,9 @@ class BaseServer(ServerHooks[RequestT]):
                     scope.deadline = trio.current_time() + self.timeout
                 await accept_requests(self._engine, self, one=True)
             timed_out = scope.cancelled_caught
+            # Still "accepting", though nothing more is accepted: when it ends the drain begins, and that
+            # would tell the very request that waits for its first bytes to end.
+            await self._engine.wait_no_requests()
 
         await self._run(accept)
         if timed_out:
@@ -251,12 +255,15 @@ class BaseServer(ServerHooks[RequestT]):
     async def _run(self, accept: Callable[[], Awaitable[None]]) -> None:
         """Run the engine, with the server open."""
         self._check_options()
+        after(self._engine.state, Act.SERVE)  # or what follows would end the run of the one who serves it
         opened_here = False
 
         async def open_and_accept() -> None:
             # In here, so that a shutdown also stops a name resolution that takes long.
             nonlocal opened_here
             opened_here = await self._open()
+            if not self._engine.accepting:
+                return  # a shutdown came while it was opened
             self._begin_accept()
             self._engine.tell_started(self.server_address)
             await accept()
@@ -288,7 +295,6 @@ class BaseServer(ServerHooks[RequestT]):
         in a group.
         """
         check_seconds("grace_period", grace_period, none="no bound")
-        failure: BaseException | None
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self.serve_forever)
@@ -296,9 +302,7 @@ class BaseServer(ServerHooks[RequestT]):
                 await self.shutdown(grace_period)
             return
         except BaseExceptionGroup as group:
-            cancelled, rest = without_cancelled(group)
-            failure = rest or cancelled
-        assert failure is not None
+            failure = without_our_layer(group)
         try:
             raise failure
         finally:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Iterable
+from typing import TypeAlias
 
 import trio
 
 from .._vocabulary.errors import ConfigError
 from .endpoint import KernelListener, ListeningEndpoint
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 Adoptable: TypeAlias = "socket.socket | trio.socket.SocketType | trio.SocketListener | int"
 """A bound socket: the stdlib's, trio's, a trio listener, or the number of a descriptor."""
@@ -23,11 +21,7 @@ def adopt_endpoints(given: Adoptable | Iterable[Adoptable], kind: int) -> list[L
     Raises:
       ConfigError: One is not a bound socket of type ``kind``. None of them is changed or closed then.
     """
-    several = (
-        [given]
-        if isinstance(given, (socket.socket, trio.socket.SocketType, trio.SocketListener, int))
-        else list(given)
-    )
+    several = list(given) if isinstance(given, Iterable) else [given]
     if not several:
         raise ConfigError("sock must name at least one socket")
     for one in several:

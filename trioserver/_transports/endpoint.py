@@ -33,8 +33,8 @@ class Endpoint(Protocol):
     The ``_nowait`` functions never wait: they raise ``BlockingIOError`` when there is nothing to do, and
     the ``OSError`` of the system call otherwise. The ``wait`` functions are checkpoints. They may return
     early, so that the caller looks again and finds nothing. They raise ``trio.BusyResourceError`` when
-    another task waits for the same, and ``trio.ClosedResourceError`` when the endpoint is closed meanwhile
-    or `interrupt` is called.
+    another task waits for the same, and ``trio.ClosedResourceError`` when the endpoint is closed, before or
+    meanwhile, or `interrupt` is called.
     """
 
     @property
@@ -109,10 +109,14 @@ class KernelEndpoint:
 
     def wait_readable(self) -> Awaitable[None]:
         """Wait until a receive, or an accept, would do something."""
+        if self.socket.fileno() == -1:
+            raise trio.ClosedResourceError("this socket was closed")
         return trio.lowlevel.wait_readable(self.socket)  # noqa: ASYNC105  the caller awaits it
 
     def wait_writable(self) -> Awaitable[None]:
         """Wait until a send would do something."""
+        if self.socket.fileno() == -1:
+            raise trio.ClosedResourceError("this socket was closed")
         return trio.lowlevel.wait_writable(self.socket)  # noqa: ASYNC105
 
     def interrupt(self) -> None:

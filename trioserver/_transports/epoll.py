@@ -50,7 +50,18 @@ class _Woken:
         """Called by ``wait_task_rescheduled``, in the task."""
 
 
+class _Interrupted:
+    """What an interrupted task is resumed with, as ``outcome.Error``."""
+
+    __slots__ = ()
+
+    def unwrap(self) -> None:
+        """Called by ``wait_task_rescheduled``, in the task."""
+        raise trio.ClosedResourceError("this socket was closed, or its wait interrupted")
+
+
 _WOKEN: Any = _Woken()
+_INTERRUPTED: Any = _Interrupted()
 
 
 class EpollEndpoint(KernelEndpoint):
@@ -74,7 +85,8 @@ class EpollEndpoint(KernelEndpoint):
         self._closed = False
         self._reader: trio.lowlevel.Task | None = None
         self._writer: trio.lowlevel.Task | None = None
-        self._readable = self._writable = self._ended = False
+        self._readable = self._ended = False
+        self._writable = True  # until the kernel says otherwise: so it stays when nobody sends
 
     def accept_nowait(self) -> tuple[KernelEndpoint, Address]:
         """Connected sockets do not accept."""
@@ -109,6 +121,8 @@ class EpollEndpoint(KernelEndpoint):
             self._readable = False
             await trio.lowlevel.checkpoint()
             return
+        if self._closed:
+            raise trio.ClosedResourceError("this socket was closed")
         if self._reader is not None:
             raise trio.BusyResourceError("another task is receiving on this socket")
         if not self._registered:
@@ -116,15 +130,14 @@ class EpollEndpoint(KernelEndpoint):
             self._registered = True
         self._reader = trio.lowlevel.current_task()
         await trio.lowlevel.wait_task_rescheduled(self._abort_read)
-        if self._closed:
-            raise trio.ClosedResourceError("this socket was closed")
 
     async def wait_writable(self) -> None:
         """Wait until a send would do something."""
-        if self._writable or self._ended:
-            self._writable = False
+        if self._writable:
             await trio.lowlevel.checkpoint()
             return
+        if self._closed:
+            raise trio.ClosedResourceError("this socket was closed")
         if self._writer is not None:
             raise trio.BusyResourceError("another task is sending on this socket")
         if not self._registered:
@@ -132,8 +145,6 @@ class EpollEndpoint(KernelEndpoint):
             self._registered = True
         self._writer = trio.lowlevel.current_task()
         await trio.lowlevel.wait_task_rescheduled(self._abort_write)
-        if self._closed:
-            raise trio.ClosedResourceError("this socket was closed")
 
     def _abort_read(self, _: Any) -> trio.lowlevel.Abort:
         self._reader = None
@@ -154,26 +165,26 @@ class EpollEndpoint(KernelEndpoint):
             else:
                 self._readable = True
         if events & _WRITABLE:
+            self._writable = True
             if (task := self._writer) is not None:
                 self._writer = None
                 trio.lowlevel.reschedule(task, _WOKEN)
-            else:
-                self._writable = True
 
     def interrupt(self) -> None:
         """Make whoever waits look again."""
         if (task := self._reader) is not None:
             self._reader = None
-            trio.lowlevel.reschedule(task, _WOKEN)
+            trio.lowlevel.reschedule(task, _INTERRUPTED)
         if (task := self._writer) is not None:
             self._writer = None
-            trio.lowlevel.reschedule(task, _WOKEN)
+            trio.lowlevel.reschedule(task, _INTERRUPTED)
 
     def close(self) -> None:
         """Close at once."""
         if self._closed:
             return
         self._closed = True
+        self._readable = self._writable = self._ended = False
         if self._registered:
             self._poller.forget(self)
         self.socket.close()

@@ -92,22 +92,22 @@ class ListenerGroup:
             await self._endpoints[0].wait_readable()
             return
 
-        closed = False
+        failure: Exception | None = None
 
         async def watch(endpoint: ListeningEndpoint) -> None:
-            nonlocal closed
+            nonlocal failure
             try:
                 await endpoint.wait_readable()
-            except trio.ClosedResourceError:
-                closed = True
+            except Exception as error:
+                failure = error  # raised below, bare: a group would be of our making (P4)
             nursery.cancel_scope.cancel()
 
         # A nursery for each wait, and not for each connection: a burst is accepted with one wait.
         async with trio.open_nursery() as nursery:
             for endpoint in self._endpoints:
                 nursery.start_soon(watch, endpoint, name="trioserver: listener")
-        if closed:
-            raise trio.ClosedResourceError
+        if failure is not None:
+            raise failure
 
     def close(self) -> None:
         """Close them all."""

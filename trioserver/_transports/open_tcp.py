@@ -75,6 +75,8 @@ async def _resolve(server_address: Address, how: TCPBinding) -> list[_Candidate]
     found = await trio.socket.getaddrinfo(host or None, port, family, how.kind, flags=socket.AI_PASSIVE)
     candidates = []
     for found_family, _, _, _, address in found:
+        if rest and found_family != socket.AF_INET6:
+            raise ConfigError(f"flow and scope in server_address are for IPv6 alone: {server_address!r}")
         # A scope or flow that the caller gave explicitly wins over what the resolver made up.
         whole = (*address[:2], *rest, *address[2 + len(rest) :]) if rest else address
         candidate = _Candidate(found_family, whole)

@@ -31,7 +31,7 @@ class SocketFile:
     __slots__ = ("inode", "path")
 
     def __init__(self, path: str | bytes) -> None:
-        self.path = path
+        self.path = os.path.abspath(path)  # the process may change its directory meanwhile, a daemon does
         self.inode = self._look()
 
     def _look(self) -> tuple[int, int] | None:

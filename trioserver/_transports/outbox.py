@@ -24,6 +24,8 @@ GATHER_BYTES: Final = 65536
 class Sender(Protocol):
     """What an outbox needs of its stream."""
 
+    bytes_sent: int
+
     @property
     def closed(self) -> bool:
         """Whether it was closed on this side."""
@@ -75,20 +77,36 @@ class Outbox:
             raise self._error
         if self.size:
             data = self._take()
-            sent = self._stream.try_send(data)
+            try:
+                sent = self._stream.try_send(data)
+            except trio.BusyResourceError:
+                self._put_back(data)
+                raise
             if sent < len(data):
-                await self._stream.send_rest(memoryview(data)[sent:])
+                await self._send_rest(memoryview(data)[sent:])
+
+    async def _send_rest(self, rest: memoryview) -> None:
+        """Send all of ``rest``; cancelled, what is left is gathered again: its writes have returned."""
+        before = self._stream.bytes_sent
+        try:
+            await self._stream.send_rest(rest)
+        except trio.Cancelled:
+            self._put_back(bytes(rest[self._stream.bytes_sent - before :]))
+            raise
+
+    def _put_back(self, data: bytes) -> None:
+        self._parts.insert(0, data)
+        self.size += len(data)
 
     def flush_now(self) -> memoryview | None:
         """Send what fits; the rest is returned, and is the caller's to send with `flush_rest`."""
-        if not self.size or self._flushed is not None or self._stream.closed:
+        if not self.size or self._flushed is not None or self._error is not None or self._stream.closed:
             return None
         data = self._take()
         try:
             sent = self._stream.try_send(data)
         except trio.BusyResourceError:
-            self._parts.insert(0, data)  # another task sends, and what it sends goes first
-            self.size += len(data)
+            self._put_back(data)  # another task sends, and what it sends goes first
             return None
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._error = error
@@ -99,10 +117,12 @@ class Outbox:
         return memoryview(data)[sent:]
 
     async def flush_rest(self, rest: memoryview) -> None:
-        """Send what did not fit, while the handler's own writes wait; errors go to the next of those."""
+        """Send what did not fit, and what is gathered meanwhile; errors go to the handler's next write."""
         assert self._flushed is not None
         try:
-            await self._stream.send_rest(rest)
+            await self._send_rest(rest)
+            while self.size:
+                await self._send_rest(memoryview(self._take()))
         except (trio.BrokenResourceError, trio.ClosedResourceError, TimeoutError) as error:
             self._error = error
         finally:
@@ -139,12 +159,16 @@ class Flusher:
         elif self._wake:
             self._wake.unpark()
 
+    def flush(self, outbox: Outbox) -> None:
+        """Send what ``outbox`` has: what fits at once, the rest in a task."""
+        rest = outbox.flush_now()
+        if rest is not None:
+            self._start(outbox.flush_rest, rest)
+
     async def _run(self) -> None:
         while True:
             dirty, self._dirty = self._dirty, []
             for outbox in dirty:
-                rest = outbox.flush_now()
-                if rest is not None:
-                    self._start(outbox.flush_rest, rest)
+                self.flush(outbox)
             if not self._dirty:
                 await self._wake.park()

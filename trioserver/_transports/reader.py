@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from .._vocabulary.errors import IncompleteRead, LimitExceeded
+from .._vocabulary.errors import ConfigError, IncompleteRead, LimitExceeded
 from .._vocabulary.options import check_count
 from .stream import OPERATIONS_PER_CHECKPOINT, RECEIVE_BYTES
 
@@ -93,6 +93,8 @@ class StreamReader:
         """Read up to and including ``separator``; ``at_end`` says what to do when the stream ends first."""
         if limit is None:
             limit = self.max_line_bytes
+        elif limit < 1:  # a receive of no bytes would look like the end of the stream
+            raise ConfigError(f"limit must be at least 1, not {limit!r}")
         stream = self._stream
         buffer = stream.buffer
         skip = 0

@@ -42,6 +42,7 @@ class SocketStream(RequestStream):
         "_deadlines",
         "_drained",
         "_endpoint",
+        "_eof_sent",
         "_peer_error",
         "_sending",
         "_timeout",
@@ -61,9 +62,11 @@ class SocketStream(RequestStream):
         self._endpoint = endpoint
         self._watch = watch
         self._timeout: float | None = None
+        self._deadlines: list[float] | None = None  # of the wait in each direction, once there was a timeout
         self.watched_until = _NEVER
         self._closed = False
         self._sending = False
+        self._eof_sent = False
         self._drained = False  # whether the last receive left the kernel's buffer empty
         self._peer_error: OSError | None = None
 
@@ -92,22 +95,34 @@ class SocketStream(RequestStream):
 
     @timeout.setter
     def timeout(self, seconds: float | None) -> None:
-        if seconds is not None and self._watch is None:
-            raise RuntimeError("this stream belongs to no server, which would watch its timeout")
         if seconds is not None:
-            check_seconds("timeout", seconds, none="no bound")
-            self._deadlines = [_NEVER, _NEVER]
+            self._check_timeout(seconds)
         self._timeout = seconds
+
+    def _check_timeout(self, seconds: float) -> None:
+        if self._watch is None:
+            raise RuntimeError("this stream belongs to no server, which would watch its timeout")
+        check_seconds("timeout", seconds, none="no bound")
 
     # Receiving.
 
-    async def fill(self, max_bytes: int = RECEIVE_BYTES, *, until_drain: bool = False) -> bool:
+    async def fill(
+        self,
+        max_bytes: int = RECEIVE_BYTES,
+        *,
+        until_drain: bool = False,
+        timeout: float | None = None,
+    ) -> bool:
         """Receive into the buffer; false at the end of the stream. A checkpoint only if it waits."""
-        if self.outbox is not None and self.outbox.size:
-            await self.outbox.flush()
+        if (outbox := self.outbox) is not None and outbox.size:
+            if self.flusher is None:
+                await outbox.flush()
+            else:  # does not wait: a peer that sends first and reads later must not hold up reading
+                self.flusher.flush(outbox)
         # Written out flat: it is the path of every request, and each coroutine more would show.
         endpoint = self._endpoint
         looked = False
+        deadline = _NEVER
         while True:
             # After a receive that did not fill its buffer the next one would find nothing: wait at once,
             # and save the exception. Another byte may have come meanwhile; then the wait ends at once.
@@ -136,8 +151,14 @@ class SocketStream(RequestStream):
                     return False
                 continue
             looked = False
-            if self._timeout is not None:
-                await self._wait(endpoint.wait_readable, _READ)
+            if self._timeout is not None or timeout is not None:
+                if timeout is None:
+                    timeout = self._timeout
+                assert timeout is not None
+                if deadline == _NEVER:
+                    self._check_timeout(timeout)
+                    deadline = trio.current_time() + timeout
+                await self._wait(endpoint.wait_readable, _READ, timeout, deadline)
                 continue
             self.budget = OPERATIONS_PER_CHECKPOINT
             try:
@@ -184,6 +205,7 @@ class SocketStream(RequestStream):
         if self._sending:
             raise trio.BusyResourceError("another task is sending on this stream")
         endpoint = self._endpoint
+        deadline = _NEVER
         self._sending = True
         try:
             while rest:
@@ -191,12 +213,16 @@ class SocketStream(RequestStream):
                     sent = endpoint.send_nowait(rest)
                 except BlockingIOError:
                     # Only now: an endpoint may tell of room just once after the kernel had none.
-                    await self._wait(endpoint.wait_writable, _WRITE)
+                    timeout = self._timeout
+                    if timeout is not None and deadline == _NEVER:
+                        deadline = trio.current_time() + timeout
+                    await self._wait(endpoint.wait_writable, _WRITE, timeout, deadline)
                 except OSError as error:
                     raise self._translate(error) from error
                 else:
                     self.bytes_sent += sent
                     rest = rest[sent:]
+                    deadline = _NEVER  # the timeout is for each wait, and the peer did something
         finally:
             self._sending = False
 
@@ -216,7 +242,13 @@ class SocketStream(RequestStream):
         await self._begin_send()
         if self._sending:
             raise trio.BusyResourceError("another task is sending on this stream")
-        await self._wait(self._endpoint.wait_writable, _WRITE)
+        timeout = self._timeout
+        deadline = _NEVER if timeout is None else trio.current_time() + timeout
+        self._sending = True
+        try:
+            await self._wait(self._endpoint.wait_writable, _WRITE, timeout, deadline)
+        finally:
+            self._sending = False
 
     async def send_eof(self) -> None:
         """Close the sending half: the peer sees the end of the stream once it has read everything."""
@@ -227,6 +259,7 @@ class SocketStream(RequestStream):
             self._endpoint.shutdown(socket.SHUT_WR)
         except OSError as error:
             raise self._translate(error) from error
+        self._eof_sent = True
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def _begin_send(self) -> None:
@@ -240,27 +273,36 @@ class SocketStream(RequestStream):
 
     # Waiting.
 
-    async def _wait(self, wait: Callable[[], Awaitable[None]], direction: int) -> None:
-        """Wait for the endpoint, at most ``timeout`` seconds; returns early when interrupted."""
+    async def _wait(
+        self, wait: Callable[[], Awaitable[None]], direction: int, timeout: float | None, deadline: float
+    ) -> None:
+        """Wait for the endpoint, until ``deadline``; a reader returns early when interrupted, to look again.
+
+        The deadline is the caller's, who keeps it when he has to wait again for the same: interruptions are
+        meant for either direction and must not put off the deadline of the other.
+        """
         self.budget = OPERATIONS_PER_CHECKPOINT
-        timeout = self._timeout
-        deadline = _NEVER
-        if timeout is not None:
-            deadline = trio.current_time() + timeout
-            self._watch_deadline(direction, deadline)
-        try:
-            await wait()
-        except trio.ClosedResourceError:
-            if self._closed or self._endpoint.socket.fileno() == -1:
-                raise
-            if timeout is not None and trio.current_time() >= deadline:
-                raise StreamTimeout(timeout) from None
-        finally:
+        while True:
             if timeout is not None:
-                self._deadlines[direction] = _NEVER
+                self._watch_deadline(direction, deadline)
+            try:
+                await wait()
+                return
+            except trio.ClosedResourceError:
+                if self._closed or self._endpoint.socket.fileno() == -1:
+                    raise
+                if timeout is not None and trio.current_time() >= deadline:
+                    raise StreamTimeout(timeout) from None
+                if direction == _READ:
+                    return
+            finally:
+                if self._deadlines is not None:
+                    self._deadlines[direction] = _NEVER
 
     def _watch_deadline(self, direction: int, deadline: float) -> None:
         assert self._watch is not None
+        if self._deadlines is None:
+            self._deadlines = [_NEVER, _NEVER]
         self._deadlines[direction] = deadline
         if deadline < self.watched_until:
             self._watch.add(self, deadline)
@@ -268,7 +310,7 @@ class SocketStream(RequestStream):
     @property
     def deadline(self) -> float:
         """When the wait that is under way has to end: what the deadline watch looks at."""
-        return min(self._deadlines)
+        return _NEVER if self._deadlines is None else min(self._deadlines)
 
     def interrupt(self) -> None:
         """Make a task that waits for this stream look again at why it does."""
@@ -282,6 +324,8 @@ class SocketStream(RequestStream):
         if not self._closed:
             self._closed = True
             self._endpoint.close()
+            if self.watched_until < _NEVER and self._watch is not None:
+                self._watch.discard(self)
 
     async def aclose(self) -> None:
         """Close at once; what is in the kernel's send buffer is still sent. Always a checkpoint."""
@@ -302,6 +346,8 @@ class SocketStream(RequestStream):
         """trio's exception for an ``OSError``: who closed the connection, this side or the peer?"""
         if self._closed or error.errno in (errno.EBADF, errno.ENOTSOCK):
             return trio.ClosedResourceError("this stream was closed")
+        if self._eof_sent and error.errno == errno.EPIPE:
+            return trio.ClosedResourceError("the sending half of this stream was closed by send_eof()")
         if self._peer_error is None:
             self._peer_error = error
         return trio.BrokenResourceError(f"the peer is gone: {error}")

@@ -105,11 +105,17 @@ class RequestStream(trio.abc.HalfCloseableStream):
     def timeout(self, seconds: float | None) -> None: ...
 
     @abc.abstractmethod
-    async def fill(self, max_bytes: int = RECEIVE_BYTES, *, until_drain: bool = False) -> bool:
+    async def fill(
+        self,
+        max_bytes: int = RECEIVE_BYTES,
+        *,
+        until_drain: bool = False,
+        timeout: float | None = None,
+    ) -> bool:
         """Receive into the buffer; false at the end of the stream. A checkpoint only if it waits.
 
         Sends what is gathered before it waits. With ``until_drain`` it is false, too, when it would have to
-        wait and the server drains.
+        wait and the server drains. ``timeout`` is used in place of the stream's own, for this wait alone.
         """
 
     @abc.abstractmethod
@@ -176,18 +182,13 @@ class RequestStream(trio.abc.HalfCloseableStream):
             if self._looked_after_drain:
                 return False
             self._looked_after_drain = True
-        usual = self.timeout
-        if timeout is not None:
-            self.timeout = timeout
         self._idle = True
         try:
-            return await self.fill(until_drain=True)
+            return await self.fill(until_drain=True, timeout=timeout)
         except StreamTimeout:
             return False
         finally:
             self._idle = False
-            if timeout is not None:
-                self.timeout = usual
 
     # Budget.
 

@@ -89,7 +89,7 @@ class StreamWriter:
         limit = self._buffer_bytes or (GATHER_BYTES if pipelined else 0)
         if outbox.size > limit:
             await outbox.flush()
-        elif first and not self._buffer_bytes:
+        elif first and outbox.size and not self._buffer_bytes:
             assert stream.flusher is not None
             stream.flusher.add(outbox)
         await stream.spend()

@@ -1,0 +1,111 @@
+"""P9, as far as it is the engine's: a client can not make the server keep more than its limits."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from harness import client_of, receive_exactly, wait_until
+
+import trioserver
+
+from .fakes import QueueServer, at_once
+
+
+async def test_p9_a_client_that_pipelines_and_reads_nothing_is_held_back(io_path: str) -> None:
+    """When the replies do not get away the server reads no further: a few buffers full, and not all of it."""
+    line = bytes(1023) + b"\n"
+    most_gathered = 0
+    handled = 0
+
+    class Echo(trioserver.StreamRequestHandler):
+        async def handle(self) -> None:
+            nonlocal most_gathered, handled
+            async for line in self.rfile:
+                await self.wfile.write(line)
+                handled += 1
+                most_gathered = max(most_gathered, self.wfile.pending + self.request.buffer.size)
+
+    server = trioserver.TCPServer(("127.0.0.1", 0), Echo)
+    async with server.running():
+        async with client_of(server) as client:
+            client.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 65536)
+
+            async def send() -> None:
+                for _ in range(64):
+                    await client.send_all(line * 1024)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(send)
+                await wait_until(lambda: handled)
+                before = -1
+                while before != handled:  # no progress in many turns: all buffers are full
+                    before = handled
+                    for _ in range(300):
+                        await trio.lowlevel.checkpoint()
+                assert handled < 64 * 1024
+                assert most_gathered <= 4 * 65536
+                held_back = handled
+                await receive_exactly(client, 1 << 20)
+                await wait_until(lambda: handled > held_back)  # and it goes on when the client reads
+                nursery.cancel_scope.cancel()
+
+
+async def test_p9_nothing_is_kept_of_requests_that_have_ended() -> None:
+    """Records, handlers and errors of thousands of requests are gone when these are."""
+
+    class Big:
+        alive = 0
+
+        def __init__(self) -> None:
+            Big.alive += 1
+
+        def __del__(self) -> None:
+            Big.alive -= 1
+
+    async def handler(request: Any, client_address: Any, server: Any) -> None:
+        await trio.lowlevel.checkpoint()
+        raise ValueError(request)
+
+    class Server(trioserver.BaseServer[Any]):
+        left = 2000
+        ended = 0
+
+        async def get_request(self) -> tuple[Any, Any]:
+            if not self.left:
+                await trio.sleep_forever()
+            self.left -= 1
+            return Big(), "client"
+
+        async def close_request(self, request: Any) -> None:
+            self.ended += 1
+
+        async def handle_error(self, request: Any, client_address: Any) -> None:
+            pass
+
+    most = 0
+    server = Server("x", handler)
+    async with server.running():
+        while server.ended < 2000:
+            await trio.lowlevel.checkpoint()
+            most = max(most, Big.alive)
+        gc.collect()
+        # The tasks that wait to be used again keep nothing of their last request.
+        assert Big.alive == 0
+        assert len(server.requests) == 0
+    assert most < 500
+
+
+@pytest.mark.parametrize("count", [10, 1000])
+async def test_p9_tasks_of_ended_requests_do_not_pile_up(count: int) -> None:
+    """After a burst only a batch of tasks waits for the next, however large it was."""
+    server = QueueServer(at_once)
+    async with server.running():
+        before = trio.lowlevel.current_statistics().tasks_living
+        server.put(*range(count))
+        await wait_until(lambda: len(server.closed) == count)
+        await trio.testing.wait_all_tasks_blocked()
+        assert trio.lowlevel.current_statistics().tasks_living - before <= 64

@@ -1,0 +1,90 @@
+"""Options: where they may be set, and what is said of those that are wrong."""
+
+from __future__ import annotations
+
+import math
+import socketserver
+from typing import Any
+
+import pytest
+from harness import Echo
+
+import trioserver
+
+
+class Patient(trioserver.TCPServer):
+    """A subclass with options of its own."""
+
+    linger_timeout = 7.0
+    max_requests = 3
+
+
+def make(cls: type[trioserver.TCPServer] = trioserver.TCPServer, /, **options: Any) -> trioserver.TCPServer:
+    """A server that is not opened."""
+    return cls(("127.0.0.1", 0), Echo, **options)
+
+
+def test_option_when_set_on_class_keyword_or_instance_then_the_nearest_holds() -> None:
+    """A keyword wins over the class, and the instance over both."""
+    assert (make(Patient).linger_timeout, make(Patient).max_requests) == (7.0, 3)
+    server = make(Patient, linger_timeout=1.5)
+    assert server.linger_timeout == 1.5
+    server.linger_timeout = 0
+    assert (server.linger_timeout, Patient.linger_timeout) == (0, 7.0)
+
+
+@pytest.mark.parametrize("name", ["mode", "max_request", "server_address_family"])
+def test_option_when_unknown_then_type_error_lists_those_there_are(name: str) -> None:
+    """A mistyped option is not ignored; the message has the right spelling."""
+    with pytest.raises(TypeError, match=name) as caught:
+        make(**{name: 1})
+    for known in ("max_requests", "request_queue_size", "all_addresses", "linger_timeout"):
+        assert known in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_requests", 0),
+        ("max_requests", -1),
+        ("max_requests", 1.5),
+        ("max_requests", True),
+        ("timeout", -1),
+        ("timeout", "5"),
+        ("timeout", math.nan),
+        ("poll_interval", 0),
+        ("poll_interval", None),
+        ("request_queue_size", -1),
+        ("linger_timeout", None),
+        ("max_linger_bytes", 0.5),
+    ],
+)
+def test_option_when_unusable_then_the_error_names_it(name: str, value: object) -> None:
+    """A ConfigError, which is a ValueError, at construction."""
+    with pytest.raises(trioserver.ConfigError, match=name):
+        make(**{name: value})
+
+
+def test_max_requests_when_set_to_nonsense_later_then_is_refused_and_unchanged() -> None:
+    """The limit may be changed at any time, and is checked at any time."""
+    server = make(max_requests=5)
+    with pytest.raises(trioserver.ConfigError, match="max_requests"):
+        server.max_requests = 0
+    assert server.max_requests == 5
+
+
+class StdlibHandler(socketserver.StreamRequestHandler):
+    """A handler of the stdlib, which runs in its constructor and can not be awaited."""
+
+    def setup(self) -> None:
+        raise AssertionError("never called")
+
+
+@pytest.mark.parametrize("handler", [StdlibHandler, None, "Echo", object])
+def test_handler_when_it_can_not_be_awaited_then_config_error_names_it(handler: Any) -> None:
+    """A stdlib handler class, above all, is refused at construction, with a word on what to do."""
+    with pytest.raises(trioserver.ConfigError, match="RequestHandlerClass") as caught:
+        trioserver.TCPServer(("127.0.0.1", 0), handler)
+    if handler is StdlibHandler:
+        assert "socketserver" in str(caught.value)
+        assert "trioserver.BaseRequestHandler" in str(caught.value)
