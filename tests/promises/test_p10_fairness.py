@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from typing import Any
 
 import pytest
 import trio
@@ -22,29 +21,35 @@ BATCH = 64
 """Requests that may be accepted without a checkpoint."""
 
 
-class Turns(trioserver.StreamRequestHandler):
-    """Echoes lines, and counts how many in a row without another task's turn in between."""
+class Busy(trioserver.StreamRequestHandler):
+    """Echoes lines, and counts them."""
 
-    longest = 0
     handled = 0
-    others = 0
 
     async def handle(self) -> None:
-        seen, in_a_row = Turns.others, 0
         async for line in self.rfile:
             await self.wfile.write(line)
-            Turns.handled += 1
-            if Turns.others == seen:
-                in_a_row += 1
-                Turns.longest = max(Turns.longest, in_a_row)
-            else:
-                seen, in_a_row = Turns.others, 0
+            Busy.handled += 1
+
+
+class LinesInOneStep(trio.abc.Instrument):
+    """The most lines that were handled without another task having a turn."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._before = Busy.handled
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._before = Busy.handled
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.most = max(self.most, Busy.handled - self._before)
 
 
 @pytest.fixture(autouse=True)
 def counts_begin_at_zero() -> None:
-    """The counts are the class's, so that several handlers share them."""
-    Turns.longest = Turns.handled = Turns.others = 0
+    """The count is the class's, so that several handlers share it."""
+    Busy.handled = 0
 
 
 async def flood(client: trio.abc.SendStream) -> None:
@@ -62,28 +67,24 @@ async def drain(client: trio.abc.ReceiveStream) -> None:
 async def test_p10_a_client_that_pipelines_endlessly_starves_no_other(io_path: str) -> None:
     """Beside it another one gets its answers, and no more than a budget is done between two turns."""
 
-    async def other_task() -> None:
-        while True:
-            Turns.others += 1
-            await trio.lowlevel.checkpoint()
-
-    server = trioserver.TCPServer(("127.0.0.1", 0), Turns)
+    server = trioserver.TCPServer(("127.0.0.1", 0), Busy)
     async with server.running():
         async with client_of(server) as busy, client_of(server) as polite:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(flood, busy)
                 nursery.start_soon(drain, busy)
-                await wait_until(lambda: Turns.handled > 100)
-                nursery.start_soon(other_task)
-                Turns.longest = 0
+                await wait_until(lambda: Busy.handled > 100)
+                steps = LinesInOneStep()
+                trio.lowlevel.add_instrument(steps)
                 for _ in range(10):
-                    before = Turns.handled
+                    before = Busy.handled
                     await polite.send_all(b"please\n")
                     assert await receive_exactly(polite, 7) == b"please\n"
-                    assert Turns.handled - before < 100 * BUDGET
+                    assert Busy.handled - before < 100 * BUDGET
                 nursery.cancel_scope.cancel()
-    # Reading and writing a line are two operations of a budget; two turns may be side by side.
-    assert Turns.longest <= 2 * BUDGET
+    trio.lowlevel.remove_instrument(steps)
+    # Reading and writing a line are two operations of a budget.
+    assert 1 <= steps.most <= BUDGET // 2 + 1
 
 
 @pytest.mark.parametrize("whole_server", [False, True])
@@ -91,20 +92,20 @@ async def test_p10_cancellation_reaches_a_busy_connection_within_its_budget(
     io_path: str, whole_server: bool
 ) -> None:
     """However much input is there, a cancelled handler does not go on with it."""
-    server = trioserver.TCPServer(("127.0.0.1", 0), Turns)
+    server = trioserver.TCPServer(("127.0.0.1", 0), Busy)
     async with server.running():
         async with client_of(server) as busy:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(flood, busy)
                 nursery.start_soon(drain, busy)
-                await wait_until(lambda: Turns.handled > 100)
-                before = Turns.handled
+                await wait_until(lambda: Busy.handled > 100)
+                before = Busy.handled
                 if whole_server:
                     server.request_shutdown()
                 else:
                     server.requests[0].cancel()
                 await wait_until(lambda: not server.requests)
-                assert Turns.handled - before <= BUDGET
+                assert Busy.handled - before <= BUDGET
                 nursery.cancel_scope.cancel()
 
 

@@ -11,7 +11,7 @@ from harness import client_of, wait_until
 
 import trioserver
 
-from .fakes import QueueServer, assert_accounted, at_once, current_error, forever
+from .fakes import QueueServer, assert_accounted, current_error, forever
 
 
 async def test_p1_shutdown_returns_when_the_last_request_has_been_closed() -> None:

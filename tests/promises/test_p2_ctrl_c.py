@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 import trio.testing
-from harness import Recorder, client_of, wait_until
+from harness import Recorder, client_of
 
 import trioserver
 

@@ -116,7 +116,7 @@ async def test_p4_what_handle_error_raises_stops_the_server_and_propagates_bare(
 
     class Strict(GoServer):
         async def handle_error(self, request: Any, client_address: Any) -> None:
-            raise  # noqa: PLE0704  what is being handled
+            raise
 
     error = ValueError("strict")
     server = Strict(raising(error))

@@ -13,6 +13,7 @@ import trioserver
 
 from .fakes import QueueServer, assert_accounted, forever
 
+
 class Stubborn(trioserver.BaseRequestHandler[Any]):
     """Ignores the drain, and never finishes."""
 
@@ -48,7 +49,9 @@ async def sleeper(request: float, client_address: Any, server: Any) -> None:
     await trio.sleep(request)
 
 
-async def test_p5_shutdown_returns_as_soon_as_the_last_request_is_done(autojump_clock: trio.testing.MockClock) -> None:
+async def test_p5_shutdown_returns_as_soon_as_the_last_request_is_done(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     """The grace period is a bound and no delay; who ends within it has finished."""
     server = QueueServer(sleeper)
     async with trio.open_nursery() as nursery:
@@ -86,7 +89,9 @@ async def test_p5_the_earliest_end_holds_when_shutdown_is_asked_for_again(
     assert_accounted(server)
 
 
-async def test_p5_a_cancelled_shutdown_gives_up_the_grace_period(autojump_clock: trio.testing.MockClock) -> None:
+async def test_p5_a_cancelled_shutdown_gives_up_the_grace_period(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     """Who no longer waits for the end of a drain wants the end: the requests are cancelled at once."""
     server = QueueServer(forever)
     async with trio.open_nursery() as nursery:
@@ -101,7 +106,9 @@ async def test_p5_a_cancelled_shutdown_gives_up_the_grace_period(autojump_clock:
     assert_accounted(server)
 
 
-async def test_p5_an_outer_cancellation_ends_a_drain_without_bound(autojump_clock: trio.testing.MockClock) -> None:
+async def test_p5_an_outer_cancellation_ends_a_drain_without_bound(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     """The drain is inside the scope of who serves."""
     server = QueueServer(forever)
     server.put(1)

@@ -29,7 +29,7 @@ class Limited(QueueServer):
 
 @pytest.mark.parametrize("seed", range(20))
 async def test_p6_the_limit_holds_at_every_instant_under_random_cancellation(seed: int) -> None:
-    """Requests of random length, cancelled at random: never more than the limit, all served, no wake-up lost."""
+    """Of random length, cancelled at random: never more than the limit, all served, no wake-up lost."""
     rng = random.Random(seed)
     limit, count = rng.randint(1, 4), 40
 
@@ -160,7 +160,7 @@ async def test_p6_clients_wait_in_the_kernels_backlog_and_are_served_later(io_pa
     async def handler(request: trioserver.RequestStream, client_address: Any, server: Any) -> None:
         nonlocal most
         most = max(most, len(server.requests))
-        served.append(await request.receive_some(1))
+        served.append(bytes(await request.receive_some(1)))
         await request.send_all(b"done")
 
     answers: list[bytes] = []

@@ -91,7 +91,9 @@ async def test_p7_any_other_error_stops_the_server_and_propagates_bare(number: i
     assert_accounted(server)
 
 
-@pytest.mark.parametrize("error", [OSError("no errno"), TimeoutError(), ValueError("not an OSError")], ids=repr)
+@pytest.mark.parametrize(
+    "error", [OSError("no errno"), TimeoutError(), ValueError("not an OSError")], ids=repr
+)
 async def test_p7_an_error_without_an_errno_is_fatal(error: Exception) -> None:
     """What is not in accept(2)'s list is nobody's to guess at."""
     server = ScriptedServer([error], at_once)

@@ -40,8 +40,10 @@ class Counting(trioserver.TCPServer):
         return await super().get_request()
 
 
-async def test_p7_a_server_survives_a_real_emfile_without_spinning(few_descriptors: int, io_path: str) -> None:
-    """With every descriptor in use accept pauses, those connected are served, and then the one that waits is."""
+async def test_p7_a_server_survives_a_real_emfile_without_spinning(
+    few_descriptors: int, io_path: str
+) -> None:
+    """With no descriptor left accept pauses; those connected are served, and later the one that waits."""
 
     async def handler(request: trioserver.RequestStream, client_address: Any, server: Any) -> None:
         while data := await request.receive_some(100):

@@ -30,7 +30,7 @@ class Gated(QueueServer):
         await self.wait("verify_request", request)
         return True
 
-    async def process_request(self, request: Any, client_address: Any) -> None:  # type: ignore[override]
+    async def process_request(self, request: Any, client_address: Any) -> None:
         await self.wait("process_request", request)
         if self.hook == "handle_error":
             raise ValueError(request)
@@ -76,7 +76,7 @@ async def test_p8_a_hook_that_waits_is_cancelled_with_its_request(hook: str) -> 
         await trio.testing.wait_all_tasks_blocked()
         assert len(server.requests) == 1
         report = await server.shutdown()
-    # A closing hook that waits does not come to its end when it is cancelled; streams the server closes itself.
+    # A closing hook that waits does not come to its end when it is cancelled; streams are closed anyway.
     assert server.closed == ([] if hook in ("shutdown_request", "close_request") else ["slow"])
     assert report.accepted == 1
     assert report.cancelled + report.failed + report.finished == 1
@@ -96,9 +96,7 @@ async def test_p8_a_client_that_never_closes_delays_no_other(io_path: str) -> No
     async with server.running():
         async with client_of(server) as slow:
             await slow.send_all(b"! and more that nobody reads")
-            await wait_until(
-                lambda: [r.state for r in server.requests] == [trioserver.RequestState.CLOSING]
-            )
+            await wait_until(lambda: [r.state for r in server.requests] == [trioserver.RequestState.CLOSING])
             async with client_of(server) as quick:
                 await quick.send_all(b"?")
                 assert await receive_all(quick) == b"quick"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_type
 
 import trio
+
 import trioserver
 
 if TYPE_CHECKING:

@@ -45,6 +45,7 @@ async def _accept_while_permitted(engine: Engine, hooks: Hooks, backoff: Backoff
             await _survive(engine, backoff, error)
             continue
         admit(engine, hooks, request, client_address)  # P2: no checkpoint between this and get_request
+        del request, client_address  # or the last one would be kept until the next has come (P9)
         if backoff.active:
             engine.observers.tell(AcceptResumed(time=trio.current_time()))
         backoff.reset()

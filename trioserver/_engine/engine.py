@@ -131,6 +131,7 @@ class Engine:
             cancelled = None  # it came from one of our own scopes
         self._end()
         error = merge(self._failures) or cancelled
+        self._failures = []
         if error is not None:
             try:
                 raise error
@@ -252,9 +253,7 @@ class Engine:
         if self.room:
             self.room.unpark_all()
         elif (
-            self.permit_scope is not None
-            and max_requests is not None
-            and len(self.requests) >= max_requests
+            self.permit_scope is not None and max_requests is not None and len(self.requests) >= max_requests
         ):
             self.permit_scope.cancel()
 

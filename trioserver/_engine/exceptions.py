@@ -69,7 +69,7 @@ def without_cancelled(exc: BaseException) -> tuple[BaseException | None, BaseExc
 
 
 def without_our_layer(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What a nursery of ours raised, without the group that it made, and with every group that others made."""
+    """What a nursery of ours raised, without the group that it made; the groups that others made stay."""
     rest = [exc for exc in group.exceptions if not isinstance(exc, trio.Cancelled)]
     if len(rest) > 1:
         return group.derive(rest)

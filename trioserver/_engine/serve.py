@@ -124,6 +124,8 @@ async def _handle_part(hooks: Hooks, record: Request[Any], error: Exception) -> 
     except Exception:
         error.__context__ = context
         await hooks.handle_error(record.request, record.client_address)
+    finally:
+        del error, context  # or the traceback, which has this frame, would keep itself alive
 
 
 @trio.lowlevel.enable_ki_protection
@@ -152,3 +154,4 @@ def _end(engine: Engine, record: Request[Any]) -> None:
                 error=record.error,
             )
         )
+    record.error = None  # its traceback has frames that have the record: a cycle

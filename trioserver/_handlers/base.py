@@ -46,7 +46,7 @@ class BaseRequestHandler(Generic[RequestT, ServerT]):
 
     if not TYPE_CHECKING:
 
-        def __class_getitem__(cls, params):
+        def __class_getitem__(cls, params: Any) -> Any:
             # Checkers know that the second parameter has a default; type variables of the interpreter have
             # defaults from 3.13 on only, and before that ``BaseRequestHandler[str]`` would be an error.
             if cls is BaseRequestHandler and not isinstance(params, tuple):
