@@ -51,7 +51,7 @@ class Member(trioserver.StreamRequestHandler["ChatServer"]):
 async def main(port: int) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with ChatServer(port).running(grace_period=1) as server:
-            print("Chatting on {}:{}".format(*server.server_address))
+            print(f"Chatting on {trioserver.format_address(server.server_address)}")
             await anext(signals)
 
 

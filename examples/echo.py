@@ -21,7 +21,7 @@ class Echo(trioserver.StreamRequestHandler):
 
 async def main(port: int) -> None:
     async with trioserver.TCPServer(("127.0.0.1", port), Echo) as server:
-        print("Echoing on {}:{}".format(*server.server_address))
+        print(f"Echoing on {trioserver.format_address(server.server_address)}")
         await server.serve_forever()
 
 

@@ -43,8 +43,8 @@ async def main(port: int) -> None:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             await nursery.start(shout.serve_forever)
             await nursery.start(status.serve_forever)
-            print("Shouting on {}:{}".format(*shout.server_address))
-            print("Status on {}:{}".format(*status.server_address))
+            print(f"Shouting on {trioserver.format_address(shout.server_address)}")
+            print(f"Status on {trioserver.format_address(status.server_address)}")
             await anext(signals)
         shout.request_shutdown(grace_period=5)  # does not wait, so both drain at the same time
         status.request_shutdown(grace_period=5)

@@ -21,6 +21,7 @@ from ._servers.tcp import TCPServer as TCPServer
 from ._servers.tcp import TCPServerOptions as TCPServerOptions
 from ._servers.unix import UnixStreamServer as UnixStreamServer
 from ._servers.unix import UnixStreamServerOptions as UnixStreamServerOptions
+from ._transports.addresses import format_address as format_address
 from ._transports.endpoint import Endpoint as Endpoint
 from ._transports.open_unix import PeerCredentials as PeerCredentials
 from ._transports.reader import StreamReader as StreamReader

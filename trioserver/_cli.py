@@ -22,8 +22,6 @@ import trio
 
 import trioserver
 
-from ._transports.addresses import format_address
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
@@ -178,7 +176,7 @@ async def _serve(server: trioserver.StreamServer, grace_period: float, echo: boo
             try:
                 await stack.enter_async_context(server)
             except OSError as error:
-                where = format_address(server.server_address)
+                where = trioserver.format_address(server.server_address)
                 reason = error.strerror or str(error)
                 print(f"python -m trioserver: error: can not listen on {where}: {reason}", file=sys.stderr)
                 return 2
@@ -198,13 +196,13 @@ async def _serve(server: trioserver.StreamServer, grace_period: float, echo: boo
 def _announce(server: trioserver.StreamServer, echo: bool) -> None:
     """Say where the server is, how to talk to it, and how to stop it."""
     address = server.server_address
-    print(f"Listening on {format_address(address)}, pid {os.getpid()}.")
+    print(f"Listening on {trioserver.format_address(address)}, pid {os.getpid()}.")
     if echo:
         if isinstance(address, tuple):
             command = f"nc {address[0]} {address[1]}"
             connect = f"socket.create_connection({_quote(address[:2])})"
         else:
-            command = f"nc -U {shlex.quote(format_address(address))}"
+            command = f"nc -U {shlex.quote(trioserver.format_address(address))}"
             connect = f"socket.socket(socket.AF_UNIX); s.connect({_quote(address)})"
         program = f'import socket; s = {connect}; s.sendall(b"hello\\n"); print(s.recv(100))'
         print("Talk to it from another terminal; every line comes back:")

@@ -19,23 +19,15 @@ async def test_key_value_when_redis_cli_sends_commands_then_answers_as_redis(
     run_example: RunExample, run_client: Callable[..., str]
 ) -> None:
     """Every command of the example, through one redis-cli."""
+    error = "ERR unknown command or wrong arguments\n"
     commands = {
         "PING": "PONG",
-        "PING hello": "hello",
-        "ECHO hello": "hello",
         "SET n 41": "OK",
-        "INCR n": "42",
-        "GET n": "42",
+        "GET n": "41",
+        "get n": "41",
         "GET nothing": "",
-        "EXISTS n nothing": "1",
-        "KEYS *": "n",
-        "CONFIG GET save": "save\n",
-        "COMMAND": "",
-        "INFO": "keys:1\r",
-        "DEL n nothing": "1",
-        "KEYS ?": "",
-        "GET": "ERR unknown command or wrong arguments: b'GET'\n",
-        "EAT n": "ERR unknown command or wrong arguments: b'EAT n'\n",
+        "GET": error,
+        "EAT n": error,
     }
     async with run_example("key_value") as example:
         client = partial(run_client, "redis-cli", "-p", str(example.ports[0]))
@@ -79,17 +71,8 @@ async def test_key_value_when_values_are_binary_then_they_come_back_unchanged(
     ],
     ids=["no count", "negative size", "large word", "many words", "no size", "long line"],
 )
-async def test_key_value_when_sent_nonsense_then_says_so_and_closes(
-    run_example: RunExample, nonsense: bytes
-) -> None:
-    """What is no request or too large is refused before it is stored."""
+async def test_key_value_when_sent_nonsense_then_hangs_up(run_example: RunExample, nonsense: bytes) -> None:
+    """What is no request or too large is refused before it is stored, and without a traceback."""
     async with run_example("key_value") as example, await example.connect() as client:
         await client.send_all(nonsense)
-        assert await receive_all(client) == b"-ERR Protocol error\r\n"
-
-
-async def test_key_value_when_a_client_quits_then_its_connection_ends(run_example: RunExample) -> None:
-    """QUIT is answered, and what was sent after it is not."""
-    async with run_example("key_value") as example, await example.connect() as client:
-        await client.send_all(b"quit\r\nPING\r\n")
-        assert await receive_all(client) == b"+OK\r\n"
+        assert await receive_all(client) == b""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import trio
-
 from .._transports import epoll
 from .._transports.adopt import Adoptable, adopt_endpoints
 from .._transports.endpoint import KernelEndpoint
@@ -181,9 +179,6 @@ class StreamServer(BaseServer[RequestStream]):
         engine = self._engine
         return SocketStream(endpoint, watch=engine.deadlines, flusher=engine.flusher), client_address
 
-    # Ctrl-C must not strike between noting that a stream is closed and closing its socket (P1): it
-    # waits, and trio raises it in another task.
-    @trio.lowlevel.enable_ki_protection
     async def shutdown_request(self, request: RequestStream) -> None:
         """Close a connection that was served, so that the client gets all of the reply.
 
@@ -194,7 +189,6 @@ class StreamServer(BaseServer[RequestStream]):
         finally:
             await self.close_request(request)
 
-    @trio.lowlevel.enable_ki_protection
     async def close_request(self, request: RequestStream) -> None:
         """Close the connection at once. No checkpoint."""
         request.close()

@@ -319,6 +319,8 @@ class SocketStream(RequestStream):
 
     # Closing.
 
+    # Ctrl-C must not strike between noting that the stream is closed and closing its socket (P1).
+    @trio.lowlevel.enable_ki_protection
     def close(self) -> None:
         """Close at once and without waiting."""
         if not self._closed:
