@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .._transports.endpoint import disable_nagle
-from .._transports.open_tcp import TCPBinding, open_tcp_endpoints
+from .._transports.open_tcp import TCPBinding, check_address, open_tcp_endpoints
 from .._vocabulary.errors import ConfigError
 from .stream import StreamServer, StreamServerOptions
 
@@ -87,6 +87,8 @@ class TCPServer(StreamServer):
         sock: Adoptable | Iterable[Adoptable] | None = None,
         **options: Unpack[TCPServerOptions],
     ) -> None:
+        if sock is None:
+            check_address(server_address)
         super().__init__(
             server_address,
             RequestHandlerClass,

@@ -60,15 +60,21 @@ async def open_tcp_endpoints(server_address: Address, how: TCPBinding) -> list[L
     raise AssertionError("not reached")
 
 
-async def _resolve(server_address: Address, how: TCPBinding) -> list[_Candidate]:
-    """The addresses that ``server_address`` stands for."""
+def check_address(server_address: Address) -> None:
+    """Raise ConfigError unless it is ``(host, port)``, with flow and scope perhaps."""
     if not isinstance(server_address, tuple) or not 2 <= len(server_address) <= 4:
         raise ConfigError(f"server_address must be (host, port), not {server_address!r}")
-    host, port, *rest = server_address
+    host, port, *_ = server_address
     if host is not None and not isinstance(host, str):
         raise ConfigError(f"the host in server_address must be a string or None, not {host!r}")
     if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
         raise ConfigError(f"the port in server_address must be 0 to 65535, not {port!r}")
+
+
+async def _resolve(server_address: Address, how: TCPBinding) -> list[_Candidate]:
+    """The addresses that ``server_address`` stands for."""
+    check_address(server_address)
+    host, port, *rest = server_address
     family = how.family
     if not host and family == socket.AF_UNSPEC and not how.all_addresses:
         family = socket.AF_INET  # as the stdlib's: "" is 0.0.0.0
