@@ -83,7 +83,7 @@ async def test_all_addresses_when_a_client_uses_ipv4_then_its_address_is_not_map
     ["127.0.0.1:80", None, ("127.0.0.1",), ("127.0.0.1", "80"), ("127.0.0.1", 65536), (1, 2), ("h", True)],
 )
 def test_server_address_when_it_is_none_then_the_constructor_names_the_argument(address: Any) -> None:
-    """What is no ``(host, port)`` is a ConfigError that names ``server_address``, before anything is bound."""
+    """What is no ``(host, port)`` is a ConfigError that names ``server_address``, before any bind."""
     with pytest.raises(trioserver.ConfigError, match="server_address"):
         trioserver.TCPServer(address, Echo)
 

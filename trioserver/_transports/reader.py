@@ -27,7 +27,9 @@ _STOP: Final = 2  # end an iteration
 class StreamReader:
     """Reads lines, records and blocks from a `RequestStream`, whose input buffer it shares.
 
-    Iterating yields lines, until the client closes; where a drain shall end it, too, loop on `wait_request`. Every method either takes what it returns out of the buffer or raises and
+    Iterating yields lines, until the client closes; where a drain shall end it, too, loop on
+    `wait_request`. Every method either takes what it returns out of the buffer or raises
+    and
     takes nothing (but see `IncompleteRead`), and a cancellation never loses a byte.
 
     A peer can not make it buffer more than a limit (P9): ``max_line_bytes``, or the one given to a call.
