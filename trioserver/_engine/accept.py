@@ -24,24 +24,24 @@ async def accept_requests(engine: Engine, hooks: Hooks, *, one: bool = False) ->
     """Accept requests until cancelled, or one; each becomes a child task of the server."""
     backoff = Backoff()
     while engine.accepting:
-        # Cancelled when the limit is lowered, so that a wait for a request is not a permit from before (P6).
-        with trio.CancelScope() as engine.permit_scope:
-            await _accept_while_permitted(engine, hooks, backoff, one=one)
-            return
-
-
-async def _accept_while_permitted(engine: Engine, hooks: Hooks, backoff: Backoff, *, one: bool) -> None:
-    """Accept requests, each with the permit that ``max_requests`` gives."""
-    in_a_row = 0
-    # Whatever ends accepting cancels it as well, but there may be many requests before the next checkpoint.
-    while engine.accepting:
         if _full(engine, hooks):
             await _wait_for_room(engine, hooks)
+        # Cancelled when the limit is lowered, so that a wait for a request is not a permit from before (P6).
+        with trio.CancelScope() as engine.permit_scope:
+            if await _accept_while_permitted(engine, hooks, backoff, one=one):
+                return
+
+
+async def _accept_while_permitted(engine: Engine, hooks: Hooks, backoff: Backoff, *, one: bool) -> bool:
+    """Accept requests as long as ``max_requests`` permits; true when it accepted the ``one``."""
+    in_a_row = 0
+    # Whatever ends accepting cancels it as well, but there may be many requests before the next checkpoint.
+    while engine.accepting and not _full(engine, hooks):
         try:
             request, client_address = await hooks.get_request()
         except OSError as error:
             if not engine.accepting:
-                return  # the listener was closed, or broke, when it was no longer needed
+                break  # the listener was closed, or broke, when it was no longer needed
             await _survive(engine, backoff, error)
             continue
         admit(engine, hooks, request, client_address)  # P2: no checkpoint between this and get_request
@@ -50,11 +50,12 @@ async def _accept_while_permitted(engine: Engine, hooks: Hooks, backoff: Backoff
             engine.observers.tell(AcceptResumed(time=trio.current_time()))
         backoff.reset()
         if one:
-            return
+            return True
         in_a_row += 1
         if in_a_row == ACCEPT_BATCH:
             in_a_row = 0
             await trio.lowlevel.checkpoint()  # P10
+    return False
 
 
 def _full(engine: Engine, hooks: Hooks) -> bool:

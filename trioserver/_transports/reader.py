@@ -29,8 +29,7 @@ class StreamReader:
 
     Iterating yields lines, until the client closes; where a drain shall end it, too, loop on
     `wait_request`. Every method either takes what it returns out of the buffer or raises
-    and
-    takes nothing (but see `IncompleteRead`), and a cancellation never loses a byte.
+    and takes nothing (but see `IncompleteRead`), and a cancellation never loses a byte.
 
     A peer can not make it buffer more than a limit (P9): ``max_line_bytes``, or the one given to a call.
 
