@@ -12,15 +12,18 @@ import importlib
 import inspect
 import logging
 import os
+import re
 import shlex
 import signal
 import sys
+import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import urlsplit
 
 import trio
 
 import trioserver
+
+from ._engine.exceptions import without_our_layer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -41,7 +44,7 @@ class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")
+        self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(levelname)s: %(message)s", level=options.log_level.upper())
     try:
         handler = EchoHandler if options.handler is None else _load_handler(options.handler)
-        server = _make_server(options.bind, handler)
+        server = _make_server(options.bind, handler, options.mode)
         server.max_requests = options.max_requests
     except trioserver.ConfigError as error:
         parser.error(str(error))
@@ -89,6 +92,12 @@ def _make_parser() -> _Parser:
         help="how many connections to serve at once (no limit); others wait in the kernel's queue",
     )
     parser.add_argument(
+        "--mode",
+        type=permissions,
+        metavar="OCTAL",
+        help="the permissions of the socket file of unix:PATH, 600 for the owner alone (the umask decides)",
+    )
+    parser.add_argument(
         "--log-level",
         default="warning",
         choices=["debug", "info", "warning", "error"],
@@ -102,6 +111,14 @@ def seconds(text: str) -> float:
     value = float(text)
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"must be a number of seconds, at least 0, not {text}")
+    return value
+
+
+def permissions(text: str) -> int:
+    """Permissions of a file."""
+    value = int(text, 8)
+    if not 0 <= value <= 0o777:
+        raise argparse.ArgumentTypeError(f"must be octal permissions such as 600, not {text}")
     return value
 
 
@@ -126,12 +143,15 @@ def _load_handler(name: str) -> Callable[..., Any]:
         sys.path.insert(0, here)
     try:
         found: Any = importlib.import_module(module_name)
+    except SystemExit as error:
+        raise trioserver.ConfigError(f"importing {module_name!r} failed: it called sys.exit()") from error
     except ModuleNotFoundError as error:
         if error.name is not None and (module_name + ".").startswith(error.name + "."):
             raise trioserver.ConfigError(f"there is no module {module_name!r}") from error
         raise trioserver.ConfigError(f"importing {module_name!r} failed: {error}") from error
     except Exception as error:
-        what = f"{type(error).__name__}: {error}"
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        what = f"{type(error).__name__} at {where.filename}:{where.lineno}: {error}"
         raise trioserver.ConfigError(f"importing {module_name!r} failed: {what}") from error
     for part in path.split("."):
         try:
@@ -148,7 +168,7 @@ def _load_handler(name: str) -> Callable[..., Any]:
     return handler
 
 
-def _make_server(address: str, handler: Callable[..., Any]) -> trioserver.StreamServer:
+def _make_server(address: str, handler: Callable[..., Any], mode: int | None) -> trioserver.StreamServer:
     """The server for ``tcp://HOST:PORT`` or ``unix:PATH``.
 
     Raises:
@@ -156,39 +176,50 @@ def _make_server(address: str, handler: Callable[..., Any]) -> trioserver.Stream
     """
     if address.startswith("unix:"):
         path = address.removeprefix("unix:").removeprefix("//")
+        if not path:
+            raise trioserver.ConfigError("--bind unix:PATH needs a path")
         if path.startswith("@"):
             path = "\0" + path[1:]
-        return trioserver.UnixStreamServer(path, handler)
-    wrong = trioserver.ConfigError(f"--bind must be tcp://HOST:PORT or unix:PATH, not {address!r}")
-    parts = urlsplit(address)
-    try:
-        port = parts.port
-    except ValueError:
-        raise wrong from None
-    if parts.scheme != "tcp" or port is None or parts.path or parts.query:
-        raise wrong
-    return trioserver.TCPServer((parts.hostname or "", port), handler)
+        return trioserver.UnixStreamServer(path, handler, mode=mode)
+    if mode is not None:
+        raise trioserver.ConfigError("--mode is for unix:PATH alone")
+    match = re.fullmatch(r"tcp://(?:\[([0-9A-Fa-f:.%\w]+)\]|([^/:?#\[\]]*)):(\d+)", address)
+    if match is None:
+        raise trioserver.ConfigError(f"--bind must be tcp://HOST:PORT or unix:PATH, not {address!r}")
+    ipv6, host, port = match.groups()
+    return trioserver.TCPServer((ipv6 or host, int(port)), handler)
 
 
 async def _serve(server: trioserver.StreamServer, grace_period: float, echo: bool) -> int:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with contextlib.AsyncExitStack() as stack:
-            try:
-                await stack.enter_async_context(server)
-            except OSError as error:
-                where = trioserver.format_address(server.server_address)
-                reason = error.strerror or str(error)
-                print(f"python -m trioserver: error: can not listen on {where}: {reason}", file=sys.stderr)
-                return 2
-            _announce(server, echo)
+    code = 0
+    failure: BaseException | None = None
+    try:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_stop_at_signals, signals, server, grace_period)
-                await server.serve_forever()
+                nursery.start_soon(_stop_at_signals, signals, server, grace_period, nursery.cancel_scope)
+                code = await _serve_until_stopped(server, echo)
                 nursery.cancel_scope.cancel()
+        return code
+    except BaseExceptionGroup as group:
+        failure = without_our_layer(group)
+    raise failure  # what a handler or the server raised to stop it all, sys.exit() say, as it was
+
+
+async def _serve_until_stopped(server: trioserver.StreamServer, echo: bool) -> int:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(server)
+        except (OSError, UnicodeError) as error:
+            where = trioserver.format_address(server.server_address)
+            reason = getattr(error, "strerror", None) or str(error)
+            print(f"python -m trioserver: error: can not listen on {where}: {reason}", file=sys.stderr)
+            return 2
+        _announce(server, echo)
+        await server.serve_forever()
     numbers = server.statistics()
     print(
-        f"Stopped. Of {numbers.accepted} requests {numbers.finished} finished, {numbers.failed} failed, "
-        f"{numbers.cancelled} were cancelled."
+        f"Stopped. Requests: {numbers.accepted} accepted, {numbers.finished} finished, "
+        f"{numbers.failed} failed, {numbers.cancelled} cancelled, {numbers.rejected} rejected."
     )
     return 0
 
@@ -217,16 +248,22 @@ def _quote(value: object) -> str:
 
 
 async def _stop_at_signals(
-    signals: AsyncIterator[int], server: trioserver.StreamServer, grace_period: float
+    signals: AsyncIterator[int],
+    server: trioserver.StreamServer,
+    grace_period: float,
+    scope: trio.CancelScope,
 ) -> None:
     """Drain at the first signal, cancel at the second."""
     await anext(signals)
+    if server.state is trioserver.State.NEW:
+        scope.cancel()  # it is still being bound: looking up a name can take long
     server.request_shutdown(grace_period)
     if server.requests:
         print(
-            f"Waiting for {len(server.requests)} requests, at most {grace_period:g} s; "
+            f"Waiting at most {grace_period:g} s for the requests that run ({len(server.requests)}); "
             "Ctrl-C again to cancel them.",
             flush=True,
         )
     async for _ in signals:
+        print("Cancelling them.", flush=True)
         server.request_shutdown(0.0)

@@ -161,6 +161,8 @@ class FakeEndpoint:
       calls: The names of the functions that were called.
     """
 
+    short_means_empty = True
+
     def __init__(self, *incoming: bytes | OSError, room: int = 1 << 30) -> None:
         self.socket: Any = FakeSocket()
         self.incoming: deque[bytes | OSError] = deque(incoming)

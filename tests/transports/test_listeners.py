@@ -110,7 +110,7 @@ async def test_accept_with_when_set_then_it_makes_the_endpoints() -> None:
         return KernelEndpoint(sock)
 
     with group_of(1) as group, connect(group, 0):
-        group.accept_with(make)
+        group.accept_with(make, KernelEndpoint)
         endpoint, _ = await group.accept()
         assert made == [endpoint.socket]
         endpoint.close()

@@ -45,6 +45,7 @@ class Engine:
       idle_tasks: Request tasks that wait for another request.
       room: Where accepting waits while there are ``max_requests``.
       permit_scope: What the accept loop does with the permit to take one more request.
+      run_number: Counts the calls of `run`.
       admitted: Where ``service_actions`` waits for the next request.
     """
 
@@ -68,6 +69,7 @@ class Engine:
         self._accept_scope: trio.CancelScope | None = None
         self._service_nursery: trio.Nursery | None = None
         self._helper_scopes: set[trio.CancelScope] = set()
+        self.run_number = 0
         self._told_started = False
         self._closing = False
         self._stopping_since = 0.0
@@ -140,6 +142,7 @@ class Engine:
         return self._report
 
     def _begin(self) -> None:
+        self.run_number += 1
         self._failures = []
         self._task = trio.lowlevel.current_task()
         self._told_started = False

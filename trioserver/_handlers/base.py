@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Generic
 
 import trio
@@ -62,12 +61,32 @@ class BaseRequestHandler(Generic[RequestT, ServerT]):
             await self.handle()
         finally:
             if self._has_to_finish():
-                if trio.current_effective_deadline() == -math.inf:
-                    deadline = trio.current_time() + self.finish_timeout
-                    with trio.CancelScope(shield=True, deadline=deadline):
-                        await self.finish()
-                else:
+                await self._finish_shielded()
+
+    async def _finish_shielded(self) -> None:
+        """Call `finish`, shielded; once the request is cancelled it has ``finish_timeout`` left."""
+        error: BaseException | None = None
+        shield = trio.CancelScope(shield=True)
+        # A task outside of the shield feels the cancellation, be it there or come while `finish` runs.
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._limit, shield, name="trioserver: finish_timeout")
+            try:
+                with shield:
                     await self.finish()
+            except BaseException as exc:
+                error = exc  # out of the nursery's reach, which would make it a group
+            nursery.cancel_scope.cancel()
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error
+
+    async def _limit(self, shield: trio.CancelScope) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            shield.deadline = trio.current_time() + self.finish_timeout
 
     def _has_to_finish(self) -> bool:
         """Whether `finish` does anything: if not, one need not find out how to call it."""

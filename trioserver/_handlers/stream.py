@@ -89,7 +89,7 @@ class StreamRequestHandler(BaseRequestHandler[RequestStream, ServerT]):
         if type(self).finish is not StreamRequestHandler.finish:
             return True
         outbox = self.request.outbox
-        return outbox is not None and outbox.size > 0
+        return outbox is not None and not outbox.empty
 
     async def finish(self) -> None:
         """Send what ``wfile`` has gathered. A client that is gone is no error here."""

@@ -109,7 +109,7 @@ class BaseServer(ServerHooks[RequestT]):
         if name == "max_requests":
             check_count(name, value, none="no limit")
         super().__setattr__(name, value)
-        if name == "max_requests":
+        if name == "max_requests" and hasattr(self, "_engine"):  # subclasses set it before super().__init__()
             self._engine.limit_changed(value)
 
     # Opening and closing.
@@ -343,10 +343,14 @@ class BaseServer(ServerHooks[RequestT]):
         """
         self.request_shutdown(grace_period)
         self._refuse_own_task("shutdown")
+        if not self._engine.running:
+            return await self._engine.wait_stopped()
+        run = self._engine.run_number
         try:
             return await self._engine.wait_stopped()
         except trio.Cancelled:
-            self._engine.request_stop(0.0)
+            if self._engine.run_number == run:  # and not another one that was begun meanwhile
+                self._engine.request_stop(0.0)
             raise
 
     def _refuse_own_task(self, method: str) -> None:

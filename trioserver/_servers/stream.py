@@ -161,12 +161,12 @@ class StreamServer(BaseServer[RequestStream]):
         if self.portable_io or not epoll.AVAILABLE:
             return
         self._poller = epoll.Poller()
-        self._bound().accept_with(self._poller.endpoint)
+        self._bound().accept_with(self._poller.endpoint, self._poller.unix_endpoint)
         self._engine.start_helper(self._poller.run)
 
     def _end_run(self) -> None:
         if self._listeners is not None:
-            self._listeners.accept_with(KernelEndpoint)
+            self._listeners.accept_with(KernelEndpoint, KernelEndpoint)
         if self._poller is not None:
             self._poller.close()
             self._poller = None

@@ -26,7 +26,16 @@ def adopt_endpoints(given: Adoptable | Iterable[Adoptable], kind: int) -> list[L
         raise ConfigError("sock must name at least one socket")
     for one in several:
         _check(one, kind)
+    numbers = [_fileno(one) for one in several]
+    if len(set(numbers)) < len(numbers):
+        raise ConfigError("sock names the same socket twice")
     return [_adopt(one) for one in several]
+
+
+def _fileno(given: Adoptable) -> int:
+    if isinstance(given, int):
+        return given
+    return (given.socket if isinstance(given, trio.SocketListener) else given).fileno()
 
 
 def _adopt(given: Adoptable) -> ListeningEndpoint:

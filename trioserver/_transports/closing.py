@@ -23,7 +23,7 @@ _FIRST_PAUSE: Final = 0.01
 async def discard_input(endpoint: Endpoint, *, timeout: float, max_bytes: int) -> None:
     """Close the sending half, then read until the peer is done.
 
-    That is: until it closes its half or resets; or it has acknowledged all and sent nothing that is unread
+    That is: until it closes its half or resets; or it has acknowledged all and has sent nothing meanwhile
     (then a close resets nothing); or ``timeout`` seconds or ``max_bytes`` bytes were spent on it.
     A peer that neither closes nor acknowledges is left to the kernel after that.
     """
@@ -33,12 +33,13 @@ async def discard_input(endpoint: Endpoint, *, timeout: float, max_bytes: int) -
         return  # the peer reset the connection, or the handler closed it: there is no end to deliver
     deadline = trio.current_time() + timeout
     pause = _FIRST_PAUSE
+    discarded = False
     while max_bytes > 0:
         try:
             data = endpoint.recv_nowait(_DISCARD_BYTES)
         except BlockingIOError:
             now = trio.current_time()
-            if now >= deadline or endpoint.unsent_bytes() == 0:
+            if now >= deadline or (not discarded and endpoint.unsent_bytes() == 0):
                 return
             # Nothing tells that the peer has acknowledged the rest, so look again at growing intervals.
             with trio.move_on_at(min(deadline, now + pause)):
@@ -52,5 +53,6 @@ async def discard_input(endpoint: Endpoint, *, timeout: float, max_bytes: int) -
         else:
             if not data:
                 return
+            discarded = True
             max_bytes -= len(data)
             await trio.lowlevel.checkpoint()  # P10: a peer that never stops sending is one of many

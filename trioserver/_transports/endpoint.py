@@ -42,6 +42,11 @@ class Endpoint(Protocol):
         """What has ``getsockopt``, ``setsockopt``, ``getsockname``, ``getpeername``, ``fileno``."""
         ...
 
+    @property
+    def short_means_empty(self) -> bool:
+        """Whether, after a receive that got less than it asked for, one may wait without another try."""
+        ...
+
     def recv_nowait(self, max_bytes: int) -> bytes:
         """Receive at most so many bytes; ``b""`` is the end of the stream."""
         ...
@@ -94,6 +99,11 @@ class KernelEndpoint:
     """
 
     __slots__ = ("socket",)
+
+    @property
+    def short_means_empty(self) -> bool:
+        """True: trio's waiting is level-triggered, and ends at once where there is more."""
+        return True
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)

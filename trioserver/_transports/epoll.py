@@ -28,15 +28,14 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer
 
-    from .endpoint import Address
-
 AVAILABLE = sys.platform == "linux"
 
 if AVAILABLE:
     _ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
-    _READABLE = select.EPOLLIN | _ENDED
+    _READABLE = select.EPOLLIN | select.EPOLLPRI | _ENDED
     _WRITABLE = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
-    _INTEREST = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+    _URGENT = select.EPOLLPRI
+    _INTEREST = select.EPOLLPRI | select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 _MAX_EVENTS = 4096
 
 
@@ -74,12 +73,14 @@ class EpollEndpoint(KernelEndpoint):
         "_readable",
         "_reader",
         "_registered",
+        "_short_means_empty",
         "_writable",
         "_writer",
     )
 
-    def __init__(self, sock: socket.socket, poller: Poller) -> None:
+    def __init__(self, sock: socket.socket, poller: Poller, *, short_means_empty: bool = True) -> None:
         super().__init__(sock)
+        self._short_means_empty = short_means_empty
         self._poller = poller
         self._registered = False
         self._closed = False
@@ -88,9 +89,13 @@ class EpollEndpoint(KernelEndpoint):
         self._readable = self._ended = False
         self._writable = True  # until the kernel says otherwise: so it stays when nobody sends
 
-    def accept_nowait(self) -> tuple[KernelEndpoint, Address]:
-        """Connected sockets do not accept."""
-        raise NotImplementedError
+    @property
+    def short_means_empty(self) -> bool:
+        """False where a receive may stop early: at a descriptor that is passed, at urgent data.
+
+        What is behind that came in the same event, and there would not be another one for it.
+        """
+        return self._short_means_empty
 
     # What the two below find out makes all earlier events old news, since events are only looked at between
     # the turns of tasks: whatever happens from here on is a new event.
@@ -103,7 +108,7 @@ class EpollEndpoint(KernelEndpoint):
             # With nothing to read, an end that was seen was another socket's; see `Poller.forget`.
             self._readable = self._ended = False
             raise
-        if len(data) < max_bytes:
+        if len(data) < max_bytes and self._short_means_empty:
             self._readable = False
         return data
 
@@ -115,6 +120,8 @@ class EpollEndpoint(KernelEndpoint):
             self._writable = False
             raise
 
+    # Safe from Ctrl-C: half registered, an endpoint would be of no use to ``finish``.
+    @trio.lowlevel.enable_ki_protection
     async def wait_readable(self) -> None:
         """Wait until a receive would do something."""
         if self._readable or self._ended:
@@ -131,6 +138,7 @@ class EpollEndpoint(KernelEndpoint):
         self._reader = trio.lowlevel.current_task()
         await trio.lowlevel.wait_task_rescheduled(self._abort_read)
 
+    @trio.lowlevel.enable_ki_protection
     async def wait_writable(self) -> None:
         """Wait until a send would do something."""
         if self._writable:
@@ -159,6 +167,8 @@ class EpollEndpoint(KernelEndpoint):
         if events & _READABLE:
             if events & _ENDED:
                 self._ended = True
+            if events & _URGENT:
+                self._short_means_empty = False
             if (task := self._reader) is not None:
                 self._reader = None
                 trio.lowlevel.reschedule(task, _WOKEN)
@@ -200,8 +210,12 @@ class Poller(trio.abc.Instrument):
         self._events = False
 
     def endpoint(self, sock: socket.socket) -> EpollEndpoint:
-        """An endpoint that waits through this poller."""
+        """An endpoint for a TCP connection, that waits through this poller."""
         return EpollEndpoint(sock, self)
+
+    def unix_endpoint(self, sock: socket.socket) -> EpollEndpoint:
+        """The same for a Unix stream connection, where a receive stops at a message with a descriptor."""
+        return EpollEndpoint(sock, self, short_means_empty=False)
 
     def register(self, endpoint: EpollEndpoint) -> None:
         """Begin to watch a socket."""

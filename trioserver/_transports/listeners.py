@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Any
+import socket
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import trio
 
 from .endpoint import KernelListener
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Sequence
 
     from .endpoint import Address, Endpoint, ListeningEndpoint
+
+    Make: TypeAlias = Callable[[socket.socket], Endpoint]
 
 
 class ListenerGroup:
@@ -46,11 +48,12 @@ class ListenerGroup:
         for endpoint in self._endpoints:
             endpoint.listen(backlog)
 
-    def accept_with(self, make: Callable[[socket.socket], Endpoint]) -> None:
-        """Let ``make`` make the endpoints of accepted connections, where the socket is the kernel's."""
+    def accept_with(self, make: Make, make_unix: Make) -> None:
+        """Let these make the endpoints of accepted connections, where the socket is the kernel's."""
         for endpoint in self._endpoints:
             if isinstance(endpoint, KernelListener):
-                endpoint.make = make
+                inet = endpoint.socket.family in (socket.AF_INET, socket.AF_INET6)
+                endpoint.make = make if inet else make_unix
 
     async def accept(self) -> tuple[Endpoint, Address]:
         """Take a connection, waiting if there is none.

@@ -86,12 +86,18 @@ class Outbox:
                 await self._send_rest(memoryview(data)[sent:])
 
     async def _send_rest(self, rest: memoryview) -> None:
-        """Send all of ``rest``; cancelled, what is left is gathered again: its writes have returned."""
+        """Send all of ``rest``; cancelled, what is left is gathered again: its writes have returned.
+
+        After any other failure nothing more is sent: it would follow upon a hole.
+        """
         before = self._stream.bytes_sent
         try:
             await self._stream.send_rest(rest)
         except trio.Cancelled:
             self._put_back(bytes(rest[self._stream.bytes_sent - before :]))
+            raise
+        except (trio.BrokenResourceError, trio.ClosedResourceError, TimeoutError) as error:
+            self._error = error
             raise
 
     def _put_back(self, data: bytes) -> None:
@@ -123,8 +129,8 @@ class Outbox:
             await self._send_rest(rest)
             while self.size:
                 await self._send_rest(memoryview(self._take()))
-        except (trio.BrokenResourceError, trio.ClosedResourceError, TimeoutError) as error:
-            self._error = error
+        except (trio.BrokenResourceError, trio.ClosedResourceError, TimeoutError):
+            pass  # `_send_rest` has kept it for the handler
         finally:
             self._flushed.set()
             self._flushed = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import operator
 import socket
@@ -141,7 +142,7 @@ class SocketStream(RequestStream):
                     if not data:
                         self.end_of_stream = True
                         return False
-                    self._drained = len(data) < max_bytes
+                    self._drained = len(data) < max_bytes and endpoint.short_means_empty
                     self.bytes_received += len(data)
                     self.buffer.append(data)
                     return True
@@ -330,8 +331,16 @@ class SocketStream(RequestStream):
                 self._watch.discard(self)
 
     async def aclose(self) -> None:
-        """Close at once; what is in the kernel's send buffer is still sent. Always a checkpoint."""
-        self.close()
+        """Close, after what was gathered is sent; the kernel still sends what it has. Always a checkpoint.
+
+        Cancelled, it closes at once.
+        """
+        try:
+            if self.outbox is not None and not self._closed:
+                with contextlib.suppress(trio.BrokenResourceError, trio.BusyResourceError, StreamTimeout):
+                    await self.outbox.flush()
+        finally:
+            self.close()
         await trio.lowlevel.checkpoint()
 
     async def close_gracefully(self, *, timeout: float, max_bytes: int) -> None:
