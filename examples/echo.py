@@ -15,8 +15,8 @@ import trioserver
 
 class Echo(trioserver.StreamRequestHandler):
     async def handle(self) -> None:
-        async for line in self.rfile:
-            await self.wfile.write(line)
+        while await self.wait_request():  # false when the client is done, or the server drains
+            await self.wfile.write(await self.rfile.readline())
 
 
 async def main(port: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,17 @@ import trioserver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background of a script: what Ctrl-C does could not be tested, here or in child processes.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported out of the garbage collections that each test begins with."""
+    gc.collect()
+    gc.freeze()
 
 
 def open_descriptors() -> dict[int, str]:

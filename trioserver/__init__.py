@@ -1,4 +1,20 @@
-"""The standard library's ``socketserver``, rebuilt on trio's structured concurrency."""
+"""The standard library's ``socketserver``, rebuilt on trio's structured concurrency.
+
+Servers:   TCPServer, UnixStreamServer, whose base is StreamServer; BaseServer for what is not a socket.
+Handlers:  StreamRequestHandler with rfile and wfile, BaseRequestHandler, or an async function
+           ``handler(request, client_address, server)``.
+Streams:   RequestStream is a request, StreamReader its rfile, StreamWriter its wfile.
+Looking:   ServerStatistics, ShutdownReport, Request with its RequestState and Outcome, State, and the events
+           ServerStarted, RequestAccepted, RequestEnded, AcceptPaused, AcceptResumed, ServerDraining,
+           ServerStopped for an Observer.
+Errors:    TrioServerError and below it ConfigError, LifecycleError (ServerClosed, AlreadyServing, WrongTask),
+           TransportError (LimitExceeded, IncompleteRead, StreamTimeout).
+
+    async with trioserver.TCPServer(("127.0.0.1", 0), Handler).running(grace_period=5) as server:
+        print(server.server_address)
+
+``help(trioserver.TCPServer)`` and so on say more.
+"""
 
 # A map of the package. Everything is private but this face; each layer imports only those below it,
 # and tests/test_layers.py sees to that.

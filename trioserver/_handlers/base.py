@@ -29,6 +29,9 @@ class BaseRequestHandler(Generic[RequestT, ServerT]):
     of ``self.request`` and ``self.server`` where you name them:
     ``class Handler(BaseRequestHandler[RequestStream, MyServer])``.
 
+    Class variables, to be overridden:
+      finish_timeout: Seconds that `finish` may take once the request is cancelled; 5.
+
     Attributes:
       request: What to serve; for stream servers the stream.
       client_address: The client's address, in the form of the address family.
@@ -36,7 +39,7 @@ class BaseRequestHandler(Generic[RequestT, ServerT]):
     """
 
     finish_timeout: float = 5.0
-    """Seconds that `finish` may take when the request is cancelled."""
+    """Seconds that `finish` may take once the request is cancelled."""
 
     def __init__(self, request: RequestT, client_address: Any, server: ServerT) -> None:
         self.request = request
@@ -99,9 +102,9 @@ class BaseRequestHandler(Generic[RequestT, ServerT]):
         """Serve the request. Nothing by default."""
 
     async def finish(self) -> None:
-        """Called after `handle` if `setup` succeeded, whether `handle` returned or raised. Nothing by
-        default.
+        """Called after `handle` if `setup` succeeded, whether `handle` returned or raised.
 
-        Called in a request that is cancelled, it is shielded from that, for at most ``finish_timeout``
-        seconds. If `handle` raised, what this raises is raised instead, with the other one as its context.
+        Nothing by default. It is shielded from a cancellation of the request, and has ``finish_timeout``
+        seconds from then on. If `handle` raised, what this raises is raised instead, with the other one as
+        its context.
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from io import DEFAULT_BUFFER_SIZE
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -32,8 +33,18 @@ class StreamRequestHandler(BaseRequestHandler[RequestStream, ServerT]):
 
         class Echo(trioserver.StreamRequestHandler):
             async def handle(self):
-                async for line in self.rfile:
-                    await self.wfile.write(line)
+                while await self.wait_request():
+                    await self.wfile.write(await self.rfile.readline())
+
+    A checker knows the type of ``self.server`` where it is named: ``StreamRequestHandler[MyServer]``.
+
+    Class variables, to be overridden:
+      timeout: Seconds that one wait for the client may take; None, the default, is no bound.
+      max_line_bytes: The longest line that ``rfile`` reads; 64 KiB.
+      rbufsize: Bytes that one receive asks for; -1 is 64 KiB.
+      wbufsize: Bytes that ``wfile`` gathers; 0, the default, gathers none.
+      disable_nagle_algorithm: Whether TCP_NODELAY is set; true.
+      finish_timeout: Seconds that `finish` may take once the request is cancelled; 5.
 
     Attributes:
       request: The connection, a `RequestStream`; it shares the input buffer with ``rfile``.
@@ -52,7 +63,8 @@ class StreamRequestHandler(BaseRequestHandler[RequestStream, ServerT]):
     """How many bytes one receive asks for; -1, the default, is 64 KiB. At least 1."""
 
     wbufsize: int = 0
-    """How many bytes ``wfile`` gathers before it sends; 0, the default, sends each write at once."""
+    """How many bytes ``wfile`` gathers before it sends; 0, the default, sends each write at once, and -1 is
+    ``io.DEFAULT_BUFFER_SIZE``, as in the stdlib."""
 
     disable_nagle_algorithm: bool = True
     """Whether TCP_NODELAY is set. The stdlib's default is false, and costs 40 ms for each reply that is
@@ -73,7 +85,9 @@ class StreamRequestHandler(BaseRequestHandler[RequestStream, ServerT]):
         if not self.disable_nagle_algorithm:
             _enable_nagle(stream.socket)
         self.rfile = StreamReader(stream, max_line_bytes=self.max_line_bytes, receive_bytes=self.rbufsize)
-        self.wfile = StreamWriter(stream, buffer_bytes=self.wbufsize)
+        self.wfile = StreamWriter(
+            stream, buffer_bytes=self.wbufsize if self.wbufsize >= 0 else DEFAULT_BUFFER_SIZE
+        )
 
     async def wait_request(self, timeout: float | None = None) -> bool:
         """Wait for the next request on this connection; see `RequestStream.wait_request`.

@@ -48,6 +48,11 @@ class BaseServer(ServerHooks[RequestT]):
         entered or first served. A constructor does no I/O.
       options: Values for the class variables below.
 
+    Options, on the class, the instance, or as keywords:
+      max_requests: How many requests may exist at once; None, the default, is no limit.
+      timeout: How long ``handle_request()`` waits; None, the default, is for ever.
+      poll_interval: The longest time between two calls of `service_actions`; 0.5 s.
+
     Raises:
       ConfigError: An argument is not usable.
     """

@@ -44,6 +44,12 @@ class StreamServer(BaseServer[RequestStream]):
         bound; it is made to listen. From the moment it is served or entered the server owns it and will
         close it. The file of an adopted Unix socket is never removed.
       options: Values for the class variables below and those of `BaseServer`.
+
+    Options, on the class, the instance, or as keywords, beside those of `BaseServer`:
+      request_queue_size: Connections that the kernel queues; 65535, of which it takes what it can.
+      linger_timeout: Seconds a finished connection may stay open for the end of the reply; 2.
+      max_linger_bytes: Input that is thrown away meanwhile; 1 MiB.
+      portable_io: Do without the server's own epoll; false on Linux.
     """
 
     socket_type: int = socket.SOCK_STREAM
@@ -122,8 +128,7 @@ class StreamServer(BaseServer[RequestStream]):
         if self._listeners is not None:
             return self._listeners
         raise LifecycleError(
-            "the server has no socket yet: with bind_and_activate=False call server_bind() and "
-            "server_activate() first"
+            "the server has no socket yet: enter it with `async with`, serve it, or call server_bind()"
         )
 
     def _release(self) -> None:

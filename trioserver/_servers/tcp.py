@@ -45,6 +45,19 @@ class TCPServer(StreamServer):
       sock: See `StreamServer`.
       options: Values for the class variables below, those of `StreamServer` and those of `BaseServer`.
 
+    Options, on the class, the instance, or as keywords:
+      address_family: AF_INET or AF_INET6 to bind to no other; by default the host decides.
+      all_addresses: Bind to every address that the host stands for, on one port; false.
+      allow_reuse_address: Set SO_REUSEADDR, not on Windows; true.
+      allow_reuse_port: Set SO_REUSEPORT; false.
+      request_queue_size: Connections that the kernel queues; 65535, of which it takes what it can.
+      linger_timeout: Seconds a finished connection may stay open for the end of the reply; 2.
+      max_linger_bytes: Input that is thrown away meanwhile; 1 MiB.
+      portable_io: Do without the server's own epoll; false on Linux.
+      max_requests: How many requests may exist at once; None, the default, is no limit.
+      timeout: How long ``handle_request()`` waits; None, the default, is for ever.
+      poll_interval: The longest time between two calls of `service_actions`; 0.5 s.
+
     Each connection has Nagle's algorithm turned off; see ``StreamRequestHandler.disable_nagle_algorithm``.
     """
 

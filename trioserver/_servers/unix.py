@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from .._transports.open_unix import SocketFile, check_path, open_unix_endpoint
 from .._vocabulary.errors import ConfigError
+from .._vocabulary.options import check_count
 from .stream import StreamServer, StreamServerOptions
 
 if TYPE_CHECKING:
@@ -39,6 +40,16 @@ class UnixStreamServer(StreamServer):
       bind_and_activate: See `BaseServer`.
       sock: See `StreamServer`.
       options: Values for the class variables below, those of `StreamServer` and those of `BaseServer`.
+
+    Options, on the class, the instance, or as keywords:
+      mode: The permissions of the socket file, such as 0o600; None leaves them to the umask.
+      request_queue_size: Connections that the kernel queues; 65535, of which it takes what it can.
+      linger_timeout: Seconds a finished connection may stay open for the end of the reply; 2.
+      max_linger_bytes: Input that is thrown away meanwhile; 1 MiB.
+      portable_io: Do without the server's own epoll; false on Linux.
+      max_requests: How many requests may exist at once; None, the default, is no limit.
+      timeout: How long ``handle_request()`` waits; None, the default, is for ever.
+      poll_interval: The longest time between two calls of `service_actions`; 0.5 s.
     """
 
     mode: int | None = None
@@ -72,7 +83,8 @@ class UnixStreamServer(StreamServer):
 
     def _check_options(self) -> None:
         super()._check_options()
-        if self.mode is not None and not 0 <= self.mode <= 0o777:
+        check_count("mode", self.mode, least=0, none="what the umask leaves")
+        if self.mode is not None and self.mode > 0o777:
             raise ConfigError(f"mode must be permissions such as 0o600, or None, not {self.mode!r}")
 
     async def _bind(self) -> list[ListeningEndpoint]:

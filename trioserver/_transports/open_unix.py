@@ -128,21 +128,24 @@ def _remove_stale(path: str | bytes, kind: int) -> None:
         return
     if not stat.S_ISSOCK(found.st_mode):
         raise OSError(errno.EADDRINUSE, "there is a file, and it is not a socket", path)
-    with socket.socket(socket.AF_UNIX, kind) as probe:
+    # A socket of another type: so a live server answers EPROTOTYPE, and sees no connection.
+    other = socket.SOCK_DGRAM if kind == socket.SOCK_STREAM else socket.SOCK_STREAM
+    with socket.socket(socket.AF_UNIX, other) as probe:
         probe.setblocking(False)
         try:
             probe.connect(path)
         except ConnectionRefusedError:
-            pass
+            pass  # nobody has it bound: a server left it behind
         except FileNotFoundError:
             return
         except OSError as error:
-            # EAGAIN: a live server whose backlog is full. EACCES and the rest: not ours to remove.
             raise OSError(
-                errno.EADDRINUSE, f"the socket file is in use, or can not be probed ({error})", path
+                errno.EADDRINUSE,
+                f"another server uses the socket file, or it can not be probed ({error})",
+                path,
             ) from error
         else:
-            raise OSError(errno.EADDRINUSE, "another server listens on the socket file", path)
+            raise OSError(errno.EADDRINUSE, "another server uses the socket file", path)
     file = SocketFile(path)
     if file.inode == (found.st_dev, found.st_ino):
         file.remove()
