@@ -156,6 +156,7 @@ async def test_p10_a_connection_is_served_while_others_keep_coming(io_path: str)
 async def test_p10_a_get_request_that_never_waits_can_be_stopped(way: str) -> None:
     """An endless supply of requests ends the server no later than after a batch."""
     server = ScriptedServer(itertools.count(), at_once)
+    before = 0
     with trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.serve_forever)

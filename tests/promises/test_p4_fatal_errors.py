@@ -12,7 +12,7 @@ from harness import wait_until
 import trioserver
 from trioserver import Outcome
 
-from .fakes import QueueServer, assert_accounted, forever
+from .fakes import QueueServer, ScriptedServer, assert_accounted, at_once, forever
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -229,4 +229,27 @@ async def test_p4_a_fatal_error_and_an_outer_cancellation_at_once_raise_the_erro
     with pytest.raises(KeyboardInterrupt):
         with scope:
             await by_serve_forever(server)
+    assert_accounted(server)
+
+
+async def test_p4_a_group_that_a_hook_raises_comes_out_as_it_is() -> None:
+    """What is in a group was put there by somebody; only the groups of our nurseries are taken off."""
+    mine = ExceptionGroup("mine", [ValueError(1)])
+    server = ScriptedServer([mine], at_once)
+    with pytest.raises(ExceptionGroup) as caught:
+        await server.serve_forever()
+    assert caught.value is mine
+
+
+async def test_p4_what_service_actions_raises_comes_out_bare() -> None:
+    """The task that it runs in has a nursery, which leaves no trace."""
+
+    class Server(QueueServer):
+        async def service_actions(self) -> None:
+            raise ValueError("service")
+
+    server = Server(forever)
+    server.put(1)
+    with pytest.raises(ValueError, match="service"):
+        await server.serve_forever()
     assert_accounted(server)

@@ -15,6 +15,7 @@ class OneRequest(trioserver.BaseServer[int]):
     """One request, and then no other."""
 
     given = False
+    finished: list[float] = []  # noqa: RUF012  each test sets its own
 
     async def get_request(self) -> tuple[int, str]:
         if self.given:

@@ -16,7 +16,7 @@ from trioserver._transports.epoll import Poller
 from .kit import read_all_of, socket_pair, wires_on
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from .kit import Wires
 
@@ -219,8 +219,7 @@ async def test_wait_when_a_second_task_waits_for_the_same_then_it_is_told(epoll:
         while True:
             endpoint.send_nowait(bytes(65536))
 
-    async def interrupted(wait: object) -> None:
-        assert callable(wait)
+    async def interrupted(wait: Callable[[], Awaitable[None]]) -> None:
         with pytest.raises(trio.ClosedResourceError):
             await wait()
 

@@ -104,7 +104,9 @@ class Resolver(trio.abc.HostnameResolver):
     def __init__(self, *addresses: tuple[int, Any]) -> None:
         self.addresses = addresses
 
-    async def getaddrinfo(self, host: Any, port: Any, family: int = 0, *rest: Any) -> Any:
+    async def getaddrinfo(
+        self, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+    ) -> Any:
         """The addresses, with the port."""
         return [
             (found, socket.SOCK_STREAM, 6, "", (address[0], port, *address[2:]))

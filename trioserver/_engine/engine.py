@@ -21,7 +21,7 @@ from .._transports.outbox import Flusher
 from .._vocabulary.events import ServerDraining, ServerStarted, ServerStopped
 from .._vocabulary.lifecycle import RUNNING, Act, State, after
 from .._vocabulary.reports import Counts, ServerStatistics, ShutdownReport
-from .exceptions import merge, without_cancelled
+from .exceptions import merge, without_cancelled, without_our_layer
 from .observers import Observers
 from .requests import Registry
 
@@ -104,7 +104,7 @@ class Engine:
         self._begin()
         cancelled: BaseException | None = None
         try:
-            async with trio.open_nursery() as self._nursery:
+            async with trio.open_nursery(strict_exception_groups=True) as self._nursery:
                 try:
                     if self.state is State.SERVING:
                         with trio.CancelScope() as self._accept_scope:
@@ -126,7 +126,7 @@ class Engine:
                         finally:
                             self.end_if_done()  # or the helpers, which are shielded, would never end
         except BaseException as exc:
-            cancelled, failure = without_cancelled(exc)
+            cancelled, failure = without_cancelled(without_our_layer(exc))
             if failure is not None:
                 self._failures.append(failure)
         else:
@@ -311,7 +311,15 @@ class Engine:
         self, beside: Callable[[], Awaitable[object]], function: Callable[[], Awaitable[object]]
     ) -> None:
         """Run ``function`` with ``beside`` in a task next to it, which ends with it."""
-        async with trio.open_nursery() as self._service_nursery:
-            self._service_nursery.start_soon(beside, name="trioserver: service actions")
-            await function()
-            self._service_nursery.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery(strict_exception_groups=True) as self._service_nursery:
+                self._service_nursery.start_soon(beside, name="trioserver: service actions")
+                await function()
+                self._service_nursery.cancel_scope.cancel()
+        except BaseException as exc:
+            failure = without_our_layer(exc)
+            if failure is exc:
+                raise
+        else:
+            return
+        raise failure

@@ -58,18 +58,17 @@ def merge(failures: Iterable[BaseException]) -> BaseException | None:
 
 
 def without_cancelled(exc: BaseException) -> tuple[BaseException | None, BaseException | None]:
-    """What a nursery of ours raised, as (cancellation, rest), with no layer that we added."""
+    """An exception as (cancellation, rest); a group keeps its shape, less the cancellations in it."""
     if isinstance(exc, BaseExceptionGroup):
         cancelled, rest = exc.split(trio.Cancelled)
-        return (
-            bare_cancelled(cancelled) if cancelled is not None else None,
-            bare(rest) if rest is not None else None,
-        )
+        return (None, exc) if cancelled is None else (bare_cancelled(cancelled), rest)
     return (exc, None) if isinstance(exc, trio.Cancelled) else (None, exc)
 
 
-def without_our_layer(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def without_our_layer(group: BaseException) -> BaseException:
     """What a nursery of ours raised, without the group that it made; the groups that others made stay."""
+    if not isinstance(group, BaseExceptionGroup):
+        return group  # newer versions of trio let a lone cancellation out as it is
     rest = [exc for exc in group.exceptions if not isinstance(exc, trio.Cancelled)]
     if len(rest) > 1:
         return group.derive(rest)

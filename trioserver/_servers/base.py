@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypedDict
 
 import trio
 
@@ -13,7 +13,7 @@ from .._engine.exceptions import without_our_layer
 from .._vocabulary.errors import ConfigError, WrongTask
 from .._vocabulary.lifecycle import Act, State, after
 from .._vocabulary.options import check_count, check_seconds
-from .hooks import RequestT, ServerHooks, check_handler
+from .hooks import RequestT, ServerHooks, check_handler, refuse_synchronous
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,6 +25,19 @@ if TYPE_CHECKING:
     from .._engine.requests import Request
     from .._vocabulary.events import Observer
     from .._vocabulary.reports import ServerStatistics, ShutdownReport
+
+
+_ASYNC_HOOKS: Final = (
+    "server_bind",
+    "server_activate",
+    "get_request",
+    "verify_request",
+    "shutdown_request",
+    "close_request",
+    "handle_error",
+    "handle_timeout",
+    "service_actions",
+)
 
 
 class ServerOptions(TypedDict, total=False):
@@ -86,6 +99,7 @@ class BaseServer(ServerHooks[RequestT]):
         self._bind_and_activate = bind_and_activate
         self.server_address: Any = server_address
         self._check_handler(RequestHandlerClass)
+        refuse_synchronous(type(self), *_ASYNC_HOOKS)
         self.RequestHandlerClass = RequestHandlerClass
         self._set_options(options)
         self._check_options()
@@ -301,7 +315,7 @@ class BaseServer(ServerHooks[RequestT]):
         """
         check_seconds("grace_period", grace_period, none="no bound")
         try:
-            async with trio.open_nursery() as nursery:
+            async with trio.open_nursery(strict_exception_groups=True) as nursery:
                 await nursery.start(self.serve_forever)
                 yield self
                 await self.shutdown(grace_period)

@@ -139,3 +139,20 @@ def check_handler(handler: object) -> None:
             f"RequestHandlerClass: {handler.__name__} objects can not be awaited; derive the class from "
             "trioserver.BaseRequestHandler (a handler of the stdlib's socketserver is synchronous)"
         )
+    if inspect.isclass(handler):
+        refuse_synchronous(handler, "setup", "handle", "finish")
+
+
+def refuse_synchronous(owner: type, *names: str) -> None:
+    """Raise ConfigError if one of these methods is a plain ``def``: what is left of a synchronous program.
+
+    Only where there is no doubt: a decorator's wrapper may well return what can be awaited.
+    """
+    for name in names:
+        method = getattr(owner, name, None)
+        if (
+            inspect.isfunction(method)
+            and not inspect.iscoroutinefunction(method)
+            and not hasattr(method, "__wrapped__")
+        ):
+            raise ConfigError(f"{owner.__name__}.{name} must be an 'async def'")
