@@ -12,6 +12,7 @@ import trio.testing
 
 from trioserver import StreamWriter
 from trioserver._transports.closing import discard_input
+from trioserver._transports.outbox import Outbox
 from trioserver._transports.socket_stream import SocketStream
 
 from .kit import FakeEndpoint, read_all_of, reset
@@ -158,3 +159,16 @@ async def test_close_when_the_stream_was_closed_then_nothing_happens() -> None:
     stream.close()
     await stream.close_gracefully(timeout=1, max_bytes=1)
     assert "shutdown 1" not in endpoint.calls
+
+
+async def test_close_when_gathered_output_finds_no_room_then_waits_no_longer_than_its_timeout(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A peer that never reads holds a finished request up for a while, and not for ever."""
+    stream = SocketStream(FakeEndpoint(room=0))
+    stream.outbox = Outbox(stream)
+    stream.outbox.add(b"the end of the reply")
+    start = trio.current_time()
+    await stream.close_gracefully(timeout=2.0, max_bytes=1000)
+    assert trio.current_time() - start == 2.0
+    assert stream.closed

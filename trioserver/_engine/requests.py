@@ -94,7 +94,7 @@ class Request(Generic[RequestT]):
             self._scope.cancel()
 
     def __repr__(self) -> str:
-        return f"<Request {self.id} from {self.client_address!r}: {self.state.value}, {self.age:.1f} s>"
+        return f"<Request {self.id} from {self.client_address!r}: {self.state.value}>"
 
 
 class Registry:

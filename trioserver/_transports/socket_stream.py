@@ -346,8 +346,9 @@ class SocketStream(RequestStream):
     async def close_gracefully(self, *, timeout: float, max_bytes: int) -> None:
         """Close so that the peer gets all that was sent."""
         try:
-            if self.outbox is not None and not self._closed:
-                await self.outbox.flush()
+            if self.outbox is not None and not self.outbox.empty and not self._closed:
+                with trio.move_on_after(timeout):
+                    await self.outbox.flush()
             if not self._closed and not self.end_of_stream and self._peer_error is None:
                 await discard_input(self._endpoint, timeout=timeout, max_bytes=max_bytes)
         finally:
