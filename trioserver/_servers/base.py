@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 import trio
 
@@ -13,7 +13,7 @@ from .._engine.exceptions import without_our_layer
 from .._vocabulary.errors import ConfigError, WrongTask
 from .._vocabulary.lifecycle import Act, State, after
 from .._vocabulary.options import check_count, check_seconds
-from .hooks import RequestT, ServerHooks, check_handler, refuse_synchronous
+from .hooks import ASYNC_HOOKS, RequestT, ServerHooks, check_handler, refuse_synchronous
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,19 +25,6 @@ if TYPE_CHECKING:
     from .._engine.requests import Request
     from .._vocabulary.events import Observer
     from .._vocabulary.reports import ServerStatistics, ShutdownReport
-
-
-_ASYNC_HOOKS: Final = (
-    "server_bind",
-    "server_activate",
-    "get_request",
-    "verify_request",
-    "shutdown_request",
-    "close_request",
-    "handle_error",
-    "handle_timeout",
-    "service_actions",
-)
 
 
 class ServerOptions(TypedDict, total=False):
@@ -99,7 +86,7 @@ class BaseServer(ServerHooks[RequestT]):
         self._bind_and_activate = bind_and_activate
         self.server_address: Any = server_address
         self._check_handler(RequestHandlerClass)
-        refuse_synchronous(type(self), *_ASYNC_HOOKS)
+        refuse_synchronous(type(self), *ASYNC_HOOKS)
         self.RequestHandlerClass = RequestHandlerClass
         self._set_options(options)
         self._check_options()

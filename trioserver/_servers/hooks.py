@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Final, Generic
 
 import trio
 
@@ -25,6 +25,18 @@ else:
     RequestT = TypeVar("RequestT")
 
 logger = logging.getLogger("trioserver")
+
+ASYNC_HOOKS: Final = (
+    "server_bind",
+    "server_activate",
+    "get_request",
+    "verify_request",
+    "shutdown_request",
+    "close_request",
+    "handle_error",
+    "handle_timeout",
+    "service_actions",
+)
 
 
 class ServerHooks(Generic[RequestT]):

@@ -24,7 +24,7 @@ class ReceiveBuffer:
         self._data: bytes = b""
         self._start = 0
         self._more: list[bytes] | None = None
-        self.size = 0
+        self.size: int = 0
 
     def append(self, data: bytes) -> None:
         """Add bytes at the end."""
