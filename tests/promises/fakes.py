@@ -15,6 +15,7 @@ import trioserver
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from trio.lowlevel import Task
     from typing_extensions import Unpack
 
 Handle: TypeAlias = "Callable[[Any, Any, Any], Awaitable[object]]"
@@ -91,6 +92,20 @@ class ScriptedServer(QueueServer):
             self.taken.append(entry)
             return entry, f"client {entry}"
         return await super().get_request()
+
+
+class AtStep(trio.abc.Instrument):
+    """Calls a function before the k-th step of any task; counts the steps."""
+
+    def __init__(self, k: int, function: Callable[[], object]) -> None:
+        self._k = k
+        self._function = function
+        self.count = 0
+
+    def before_task_step(self, task: Task) -> None:
+        self.count += 1
+        if self.count == self._k:
+            self._function()
 
 
 def os_error(number: int) -> OSError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import trio
@@ -12,26 +12,7 @@ from hypothesis import strategies as st
 
 import trioserver
 
-from .fakes import QueueServer, assert_accounted
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from trio.lowlevel import Task
-
-
-class AtStep(trio.abc.Instrument):
-    """Calls a function before the k-th step of any task; counts the steps."""
-
-    def __init__(self, k: int, function: Callable[[], object]) -> None:
-        self._k = k
-        self._function = function
-        self.count = 0
-
-    def before_task_step(self, task: Task) -> None:
-        self.count += 1
-        if self.count == self._k:
-            self._function()
+from .fakes import AtStep, QueueServer, assert_accounted
 
 
 class KeepAlive(trioserver.StreamRequestHandler):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import trio
@@ -13,26 +13,7 @@ from harness import client_of
 import trioserver
 from trioserver._transports.endpoint import KernelListener
 
-from .fakes import QueueServer, ScriptedServer, assert_accounted, at_once, forever
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from trio.lowlevel import Task
-
-
-class Steps(trio.abc.Instrument):
-    """Calls a function before the k-th step of any task; counts the steps."""
-
-    def __init__(self, k: int, function: Callable[[], object]) -> None:
-        self._k = k
-        self._function = function
-        self.count = 0
-
-    def before_task_step(self, task: Task) -> None:
-        self.count += 1
-        if self.count == self._k:
-            self._function()
+from .fakes import AtStep, QueueServer, ScriptedServer, assert_accounted, at_once, forever
 
 
 @pytest.fixture
@@ -55,7 +36,7 @@ async def cancelled_at_step(k: int, accepted: list[Any]) -> int:
     accepted.clear()
     server = trioserver.TCPServer(("127.0.0.1", 0), at_once)
     scope = trio.CancelScope()
-    steps = Steps(k, scope.cancel)
+    steps = AtStep(k, scope.cancel)
 
     async def serve(task_status: trio.TaskStatus[Any]) -> None:
         with scope:
