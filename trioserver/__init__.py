@@ -4,11 +4,12 @@ Servers:   TCPServer, UnixStreamServer, whose base is StreamServer; BaseServer f
 Handlers:  StreamRequestHandler with rfile and wfile, BaseRequestHandler, or an async function
            ``handler(request, client_address, server)``.
 Streams:   RequestStream is a request, StreamReader its rfile, StreamWriter its wfile.
-Looking:   ServerStatistics, ShutdownReport, Request with its RequestState and Outcome, State, and the events
+Looking:   ServerStatistics, ShutdownReport, Request with its RequestState, Outcome, Timeout, State, and the events
            ServerStarted, RequestAccepted, RequestEnded, AcceptPaused, AcceptResumed, ServerDraining,
            ServerStopped for an Observer.
 Errors:    TrioServerError and below it ConfigError, LifecycleError (ServerClosed, AlreadyServing, WrongTask),
-           TransportError (LimitExceeded, IncompleteRead, StreamTimeout).
+           TransportError (LimitExceeded, IncompleteRead, StreamTimeout, HandshakeError),
+           HandlerProcessError.
 
     async with trioserver.TCPServer(("127.0.0.1", 0), Handler).running(grace_period=5) as server:
         print(server.server_address)
@@ -45,6 +46,8 @@ from ._transports.stream import RequestStream as RequestStream
 from ._transports.writer import StreamWriter as StreamWriter
 from ._vocabulary.errors import AlreadyServing as AlreadyServing
 from ._vocabulary.errors import ConfigError as ConfigError
+from ._vocabulary.errors import HandlerProcessError as HandlerProcessError
+from ._vocabulary.errors import HandshakeError as HandshakeError
 from ._vocabulary.errors import IncompleteRead as IncompleteRead
 from ._vocabulary.errors import LifecycleError as LifecycleError
 from ._vocabulary.errors import LimitExceeded as LimitExceeded
@@ -67,3 +70,4 @@ from ._vocabulary.reports import Outcome as Outcome
 from ._vocabulary.reports import RequestState as RequestState
 from ._vocabulary.reports import ServerStatistics as ServerStatistics
 from ._vocabulary.reports import ShutdownReport as ShutdownReport
+from ._vocabulary.reports import Timeout as Timeout

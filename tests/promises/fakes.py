@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import math
 import os
+from collections import deque
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import trio
@@ -34,7 +34,8 @@ class QueueServer(trioserver.BaseServer[Any]):
 
     def __init__(self, handler: Handle, **options: Unpack[Options]) -> None:
         super().__init__("queue", handler, **options)
-        self._queue, self._out = trio.open_memory_channel[Any](math.inf)
+        self._queue: deque[Any] = deque()
+        self._there = trio.lowlevel.ParkingLot()
         self.calls = 0
         self.taken: list[Any] = []
         self.closed: list[Any] = []
@@ -45,12 +46,17 @@ class QueueServer(trioserver.BaseServer[Any]):
     def put(self, *requests: Any) -> None:
         """Let these come, in this order."""
         for request in requests:
-            self._queue.send_nowait(request)
+            self._queue.append(request)
+            self._there.unpark()
 
     async def get_request(self) -> tuple[Any, Any]:
-        """Take the next one out of the queue."""
+        """Take the next one out of the queue; as with a socket, there is no checkpoint after that."""
         self.calls += 1
-        request = await self._out.receive()
+        await trio.lowlevel.checkpoint()
+        while not self._queue:
+            await self._there.park()
+            await trio.lowlevel.checkpoint_if_cancelled()  # the limit may have been lowered just now (P6)
+        request = self._queue.popleft()
         self.taken.append(request)
         return request, f"client {request}"
 

@@ -9,7 +9,7 @@ import trio
 
 from .._vocabulary.accept_errors import Backoff, Verdict, verdict
 from .._vocabulary.events import AcceptPaused, AcceptResumed
-from .serve import admit
+from .serve import admit, serve_in_place
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -35,6 +35,7 @@ async def accept_requests(engine: Engine, hooks: Hooks, *, one: bool = False) ->
 async def _accept_while_permitted(engine: Engine, hooks: Hooks, backoff: Backoff, *, one: bool) -> bool:
     """Accept requests as long as ``max_requests`` permits; true when it accepted the ``one``."""
     in_a_row = 0
+    take = serve_in_place if hooks.serves_in_place else admit
     # Whatever ends accepting cancels it as well, but there may be many requests before the next checkpoint.
     while engine.accepting and not _full(engine, hooks):
         try:
@@ -44,7 +45,7 @@ async def _accept_while_permitted(engine: Engine, hooks: Hooks, backoff: Backoff
                 break  # the listener was closed, or broke, when it was no longer needed
             await _survive(engine, backoff, error)
             continue
-        admit(engine, hooks, request, client_address)  # P2: no checkpoint between this and get_request
+        take(engine, hooks, request, client_address)  # P2: no checkpoint between this and get_request
         del request, client_address  # or the last one would be kept until the next has come (P9)
         if backoff.active:
             engine.observers.tell(AcceptResumed(time=trio.current_time()))
@@ -60,7 +61,8 @@ async def _accept_while_permitted(engine: Engine, hooks: Hooks, backoff: Backoff
 
 def _full(engine: Engine, hooks: Hooks) -> bool:
     """Whether there are as many requests as there may be; the limit is read afresh each time."""
-    return hooks.max_requests is not None and len(engine.requests) >= hooks.max_requests
+    limit = hooks.request_limit
+    return limit is not None and len(engine.requests) >= limit
 
 
 async def _wait_for_room(engine: Engine, hooks: Hooks) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from .idle_tasks import IdleTask
+    from .requests import Request
 
 
 class Engine:
@@ -251,13 +252,11 @@ class Engine:
         else:
             self.state = after(self.state, Act.CLOSE)
 
-    def limit_changed(self, max_requests: int | None) -> None:
-        """Let the accept loop look at ``max_requests`` at once, be it raised or lowered (P6)."""
+    def limit_changed(self, limit: int | None) -> None:
+        """Let the accept loop look at the limit at once, be it raised or lowered (P6)."""
         if self.room:
             self.room.unpark_all()
-        elif (
-            self.permit_scope is not None and max_requests is not None and len(self.requests) >= max_requests
-        ):
+        elif self.permit_scope is not None and limit is not None and len(self.requests) >= limit:
             self.permit_scope.cancel()
 
     async def wait_no_requests(self) -> None:
@@ -287,6 +286,14 @@ class Engine:
                 return True
             task = nursery.parent_task
         return False
+
+    def request_of(self, task: trio.lowlevel.Task) -> Request[Any] | None:
+        """The request that ``task``, or a task above it, serves."""
+        line = {task}
+        while (nursery := task.parent_nursery) is not None:
+            task = nursery.parent_task
+            line.add(task)
+        return next((record for record in self.requests if record.task in line), None)
 
     # Numbers.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import trio
 
 from .._transports.stream import RequestStream
-from .._vocabulary.reports import Outcome, RequestState
+from .._vocabulary.reports import Outcome, RequestState, Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,20 +25,26 @@ class Request(Generic[RequestT]):
       client_address: Where it came from.
       stream: The request, if it is a stream.
       accepted_at: When, on trio's clock.
-      cancel_called: Whether `cancel` was called.
+      cancel_called: Whether `cancel` was called, or ``request_timeout`` is over.
+      exit_status: How the process ended that served it, where one did: as ``subprocess``'s ``returncode``.
     """
 
     __slots__ = (
         "_phase",
         "_scope",
+        "_timeouts",
         "accepted_at",
         "cancel_called",
         "client_address",
+        "deadline",
         "error",
+        "exit_status",
         "id",
         "outcome",
         "request",
         "stream",
+        "task",
+        "watched_until",
     )
 
     def __init__(self, id: int, request: RequestT, client_address: Any, accepted_at: float) -> None:
@@ -46,8 +53,14 @@ class Request(Generic[RequestT]):
         self.stream: RequestStream | None = request if isinstance(request, RequestStream) else None
         self.client_address: Any = client_address
         self.accepted_at: float = accepted_at
+        self.task: trio.lowlevel.Task | None = None
         self._scope: trio.CancelScope | None = None
+        self.deadline: float = math.inf
+        """When ``request_timeout`` is over, on trio's clock."""
+        self.watched_until: float = math.inf
         self.cancel_called: bool = False
+        self.exit_status: int | None = None
+        self._timeouts: tuple[Timeout, ...] = ()
         self.outcome: Outcome | None = None
         self.error: BaseException | None = None
         self._phase = RequestState.VERIFYING
@@ -64,9 +77,10 @@ class Request(Generic[RequestT]):
             return RequestState.IDLE
         return self._phase
 
-    def served_in(self, scope: trio.CancelScope | None) -> None:
-        """The scope of the task that serves it from now on, or ``None`` when it has ended."""
+    def served_in(self, scope: trio.CancelScope | None, task: trio.lowlevel.Task | None) -> None:
+        """The task that serves it from now on, and its scope; ``None`` when it has ended."""
         self._scope = scope
+        self.task = task
         if scope is not None and self.cancel_called:
             scope.cancel()
 
@@ -76,13 +90,15 @@ class Request(Generic[RequestT]):
 
     @property
     def bytes_received(self) -> int:
-        """Bytes read from the client so far; 0 for what is not a stream."""
-        return self.stream.bytes_received if self.stream is not None else 0
+        """Bytes read from the client so far: the request's own count, and 0 if it has none."""
+        counted: int = getattr(self.request, "bytes_received", 0)
+        return counted
 
     @property
     def bytes_sent(self) -> int:
-        """Bytes sent to the client so far; 0 for what is not a stream."""
-        return self.stream.bytes_sent if self.stream is not None else 0
+        """Bytes sent to the client so far: the request's own count, and 0 if it has none."""
+        counted: int = getattr(self.request, "bytes_sent", 0)
+        return counted
 
     def cancel(self) -> None:
         """Cancel this request and no other. Its outcome is then ``CANCELLED``, unless it ends first.
@@ -92,6 +108,23 @@ class Request(Generic[RequestT]):
         self.cancel_called = True
         if self._scope is not None:
             self._scope.cancel()
+
+    @property
+    def timeouts(self) -> tuple[Timeout, ...]:
+        """Which of its timeouts have fired so far, in order, each once."""
+        return self._timeouts if self.stream is None else self.stream.timeouts
+
+    def note_timeout(self, timeout: Timeout) -> None:
+        """Note that a timeout fired, for the event and for the handler's ``finish``."""
+        if self.stream is not None:
+            self.stream.note_timeout(timeout)
+        elif timeout not in self._timeouts:
+            self._timeouts += (timeout,)
+
+    def interrupt(self) -> None:
+        """The ``request_timeout`` is over; called by the deadline watch."""
+        self.note_timeout(Timeout.REQUEST)
+        self.cancel()
 
     def __repr__(self) -> str:
         return f"<Request {self.id} from {self.client_address!r}: {self.state.value}>"
@@ -115,16 +148,19 @@ class Registry:
     def __iter__(self) -> Iterator[Request[Any]]:
         return iter(tuple(self._records.values()))
 
-    def add(self, request: Any, client_address: Any) -> Request[Any]:
-        """Register what was accepted."""
+    def next_id(self) -> int:
+        """The id of the next request."""
         self._last_id += 1
-        record = Request(self._last_id, request, client_address, trio.current_time())
+        return self._last_id
+
+    def add(self, request: Any, client_address: Any, id: int | None = None) -> Request[Any]:
+        """Register what was accepted, under an id that it may have been given before."""
+        record = Request(self.next_id() if id is None else id, request, client_address, trio.current_time())
         self._records[record.id] = record
         return record
 
     def remove(self, record: Request[Any]) -> None:
         """Forget a request that has ended."""
         del self._records[record.id]
-        if record.stream is not None:
-            self.bytes_received += record.stream.bytes_received
-            self.bytes_sent += record.stream.bytes_sent
+        self.bytes_received += record.bytes_received
+        self.bytes_sent += record.bytes_sent

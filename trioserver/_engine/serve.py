@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from typing import TYPE_CHECKING, Any
 
 import trio
 
+from .._transports.addresses import format_address
+from .._vocabulary.errors import TransportError
 from .._vocabulary.events import RequestAccepted, RequestEnded
 from .._vocabulary.reports import Outcome, RequestState
 from .exceptions import sort_exception, without_cancelled
 from .idle_tasks import MAX_IDLE_TASKS, IdleTask
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from .engine import Engine
     from .hooks import Hooks
     from .requests import Request
+
+logger = logging.getLogger("trioserver")
 
 
 @trio.lowlevel.enable_ki_protection
@@ -27,6 +35,9 @@ def admit(engine: Engine, hooks: Hooks, request: Any, client_address: Any) -> No
     engine.counts.accepted += 1
     if not engine.accepting and record.stream is not None:
         record.stream.begin_drain()  # it was taken as the drain began: nobody has told it
+    if hooks.request_timeout is not None:
+        record.deadline = record.accepted_at + hooks.request_timeout
+        engine.deadlines.add(record, record.deadline)
     if engine.idle_tasks:
         engine.idle_tasks.pop().resume(record)
     else:
@@ -50,9 +61,10 @@ async def serve_requests(engine: Engine, hooks: Hooks, record: Request[Any]) -> 
     closed and counted.
     """
     idle_tasks = engine.idle_tasks
+    task = trio.lowlevel.current_task()
     with trio.CancelScope() as scope:
         while True:
-            record.served_in(scope)
+            record.served_in(scope, task)
             try:
                 await _serve(engine, hooks, record)
             finally:
@@ -65,18 +77,20 @@ async def serve_requests(engine: Engine, hooks: Hooks, record: Request[Any]) -> 
 
 @trio.lowlevel.disable_ki_protection
 async def _serve(engine: Engine, hooks: Hooks, record: Request[Any]) -> None:
-    """Serve one request: verify, process, and the closing hook."""
+    """Serve one request: verify, shake hands, process, and the closing hook."""
     request, client_address = record.request, record.client_address
     close = hooks.shutdown_request
     cancelled: BaseException | None = None
     try:
         try:
-            if await hooks.verify_request(request, client_address):
+            if not await hooks.verify_request(request, client_address):
+                record.outcome = Outcome.REJECTED
+            elif (handshake := hooks.handshake_request(request, client_address)) is None or (
+                await _shake_hands(record, handshake)
+            ):
                 record.enter(RequestState.RUNNING)
                 await hooks.process_request(request, client_address)
                 record.outcome = Outcome.FINISHED
-            else:
-                record.outcome = Outcome.REJECTED
         except BaseException as exc:
             if (cancelled := await _sort_out(engine, hooks, record, exc)) is not None:
                 close = hooks.close_request  # there is no time for a graceful end
@@ -89,6 +103,22 @@ async def _serve(engine: Engine, hooks: Hooks, record: Request[Any]) -> None:
             raise cancelled
     finally:
         del cancelled  # or its traceback would keep itself alive
+
+
+async def _shake_hands(record: Request[Any], handshake: Awaitable[object]) -> bool:
+    """Await ``handshake``; false when the client failed at it.
+
+    That is no business of `handle_error`, which may be one that stops the server: whoever scans ports could.
+    """
+    record.enter(RequestState.HANDSHAKE)
+    try:
+        await handshake
+    except TransportError as error:
+        record.outcome = Outcome.FAILED
+        record.error = error
+        logger.debug("Request from %s: %s", format_address(record.client_address), error)
+        return False
+    return True
 
 
 async def _sort_out(
@@ -131,7 +161,10 @@ async def _handle_part(hooks: Hooks, record: Request[Any], error: Exception) -> 
 @trio.lowlevel.enable_ki_protection
 def _end(engine: Engine, record: Request[Any]) -> None:
     """Count a request and forget it."""
-    record.served_in(None)
+    record.served_in(None, None)
+    if record.deadline < math.inf:
+        record.deadline = math.inf
+        engine.deadlines.discard(record)
     if record.stream is not None:
         record.stream.close()  # P1, also when an overridden close_request did not
     outcome = record.outcome or Outcome.CANCELLED
@@ -152,6 +185,70 @@ def _end(engine: Engine, record: Request[Any]) -> None:
                 bytes_received=record.bytes_received,
                 bytes_sent=record.bytes_sent,
                 error=record.error,
+                timeouts=record.timeouts,
+                exit_status=record.exit_status,
             )
         )
     record.error = None  # its traceback has frames that have the record: a cycle
+
+
+# Without a task.
+
+
+@trio.lowlevel.enable_ki_protection
+def serve_in_place(engine: Engine, hooks: Hooks, request: Any, client_address: Any) -> None:
+    """Serve a request at once, by a handler that does not wait; only what it raises needs a task."""
+    requests = engine.requests
+    id, started = requests.next_id(), 0.0
+    engine.counts.accepted += 1
+    if engine.observers:
+        started = trio.current_time()
+        engine.observers.tell(RequestAccepted(time=started, request_id=id, client_address=client_address))
+    try:
+        _handle_in_place(hooks, request, client_address)
+    except BaseException as exc:
+        record = requests.add(request, client_address, id)
+        engine.start(_sort_out_in_task, engine, hooks, record, exc)
+    else:
+        engine.counts.finished += 1  # P3
+        received = getattr(request, "bytes_received", 0)
+        requests.bytes_received += received
+        if engine.observers:
+            now = trio.current_time()
+            engine.observers.tell(
+                RequestEnded(
+                    time=now,
+                    request_id=id,
+                    client_address=client_address,
+                    outcome=Outcome.FINISHED,
+                    duration=now - started,
+                    bytes_received=received,
+                    bytes_sent=0,
+                    error=None,
+                )
+            )
+    if engine.admitted:
+        engine.admitted.unpark()
+
+
+@trio.lowlevel.disable_ki_protection
+def _handle_in_place(hooks: Hooks, request: Any, client_address: Any) -> None:
+    hooks.handle_in_place(request, client_address)
+
+
+@trio.lowlevel.enable_ki_protection
+async def _sort_out_in_task(engine: Engine, hooks: Hooks, record: Request[Any], exc: BaseException) -> None:
+    """Deal with what a handler without a task has raised."""
+    try:
+        with trio.CancelScope() as scope:
+            record.served_in(scope, trio.lowlevel.current_task())
+            try:
+                raise exc
+            except BaseException:
+                # Cancellation is of this task, not of what was handled.
+                cancelled = await _sort_out(engine, hooks, record, exc)
+            if cancelled is not None:
+                raise cancelled
+    finally:
+        _end(engine, record)
+        del exc  # or the traceback, which has this frame, would keep itself alive

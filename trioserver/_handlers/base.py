@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Generic
 
 import trio
 
+from .._vocabulary.reports import Timeout
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -78,6 +80,8 @@ class BaseRequestHandler(Generic[RequestT, ServerT]):
                     await self.finish()
             except BaseException as exc:
                 error = exc  # out of the nursery's reach, which would make it a group
+            if shield.cancelled_caught and (record := self.server.current_request()) is not None:
+                record.note_timeout(Timeout.FINISH)
             nursery.cancel_scope.cancel()
         if error is not None:
             try:
@@ -90,6 +94,15 @@ class BaseRequestHandler(Generic[RequestT, ServerT]):
             await trio.sleep_forever()
         finally:
             shield.deadline = trio.current_time() + self.finish_timeout
+
+    @property
+    def timeouts(self) -> tuple[Timeout, ...]:
+        """Which timeouts of this request have fired so far, in order, each once: for `finish` to look at.
+
+        Only where the request is served; a task that outlives it sees none.
+        """
+        record = self.server.current_request()
+        return record.timeouts if record is not None else ()
 
     def _has_to_finish(self) -> bool:
         """Whether `finish` does anything: if not, one need not find out how to call it."""

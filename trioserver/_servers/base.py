@@ -31,6 +31,7 @@ class ServerOptions(TypedDict, total=False):
     """The options of every server that may be given as keywords; see the attributes of `BaseServer`."""
 
     max_requests: int | None
+    request_timeout: float | None
     timeout: float | None
     poll_interval: float
 
@@ -50,6 +51,7 @@ class BaseServer(ServerHooks[RequestT]):
 
     Options, on the class, the instance, or as keywords:
       max_requests: How many requests may exist at once; None, the default, is no limit.
+      request_timeout: Seconds that a whole request may take; None, the default, is no bound.
       timeout: How long ``handle_request()`` waits; None, the default, is for ever.
       poll_interval: The longest time between two calls of `service_actions`; 0.5 s.
 
@@ -63,6 +65,13 @@ class BaseServer(ServerHooks[RequestT]):
     At the limit no more are accepted, and clients wait in the kernel's backlog. May be changed while serving.
     """
 
+    request_timeout: float | None = None
+    """How many seconds a whole request may take, from accept to the end of its handler; ``None`` is no bound.
+
+    After that it is cancelled, and its event has ``Timeout.REQUEST``. For requests that are accepted from the
+    time on at which it is set; those with a handler that is called in place do not take any time.
+    """
+
     timeout: float | None = None
     """How long ``handle_request()`` waits for a request, in seconds; ``None`` is for ever.
 
@@ -73,6 +82,8 @@ class BaseServer(ServerHooks[RequestT]):
     """The longest time between two calls of an overridden `service_actions`, in seconds."""
 
     _option_types: ClassVar[type] = ServerOptions
+    _limits: ClassVar[frozenset[str]] = frozenset({"max_requests"})
+    """The options that `request_limit` is made of."""
 
     def __init__(
         self,
@@ -92,7 +103,10 @@ class BaseServer(ServerHooks[RequestT]):
         self._check_options()
 
     def _set_options(self, options: Any) -> None:
-        known: frozenset[str] = self._option_types.__optional_keys__  # type: ignore[attr-defined]
+        known: set[str] = set()
+        for cls in type(self).__mro__:  # a mix-in brings its own
+            if (types := cls.__dict__.get("_option_types")) is not None:
+                known |= types.__optional_keys__
         for name, value in options.items():
             if name not in known:
                 raise TypeError(
@@ -105,18 +119,31 @@ class BaseServer(ServerHooks[RequestT]):
 
     def _check_options(self) -> None:
         """Raise ConfigError unless all options are usable, wherever they were set."""
-        check_count("max_requests", self.max_requests, none="no limit")
+        for name in self._limits:
+            check_count(name, getattr(self, name), none="no limit")
+        check_seconds("request_timeout", self.request_timeout, none="no bound")
         check_seconds("timeout", self.timeout, none="no timeout")
         check_seconds("poll_interval", self.poll_interval)
         if not self.poll_interval:
             raise ConfigError("poll_interval must be more than 0 seconds")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "max_requests":
+        limits = name in self._limits
+        if limits:
             check_count(name, value, none="no limit")
+        elif name == "request_timeout":  # it is used where a request is nobody's if that fails (P2)
+            check_seconds(name, value, none="no bound")
         super().__setattr__(name, value)
-        if name == "max_requests" and hasattr(self, "_engine"):  # subclasses set it before super().__init__()
-            self._engine.limit_changed(value)
+        if limits and "_engine" in self.__dict__:  # subclasses set it before super().__init__()
+            self._engine.limit_changed(self.request_limit)
+
+    @property
+    def request_limit(self) -> int | None:
+        """How many requests may exist at once, for whatever reason; ``None`` is no limit.
+
+        It is ``max_requests`` here. Read before each request is accepted.
+        """
+        return self.max_requests
 
     # Opening and closing.
 
@@ -377,6 +404,14 @@ class BaseServer(ServerHooks[RequestT]):
     def requests(self) -> tuple[Request[RequestT], ...]:
         """The requests that exist now, the oldest first; each can be cancelled by itself."""
         return tuple(self._engine.requests)
+
+    def current_request(self) -> Request[RequestT] | None:
+        """The request that the calling task serves, or a task above it; ``None`` if there is none.
+
+        For what a handler does not get by itself: its ``id``, its ``timeouts``. Looks through all requests,
+        so it is for the exceptional path of a server with thousands of them.
+        """
+        return self._engine.request_of(trio.lowlevel.current_task())
 
     def statistics(self) -> ServerStatistics:
         """A frozen snapshot of counts."""

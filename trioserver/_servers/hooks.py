@@ -46,6 +46,7 @@ class ServerHooks(Generic[RequestT]):
 
         get_request                    in the accept loop
         verify_request                 false: the request is rejected
+        handshake_request              the TLS handshake, where there is one
         process_request                calls finish_request, which calls the handler
         handle_error                   only if one of these raised an Exception
         shutdown_request               calls close_request
@@ -74,8 +75,16 @@ class ServerHooks(Generic[RequestT]):
         """Whether to serve this request; true by default. May wait: others are accepted meanwhile."""
         return True
 
-    # The next two are plain functions that return what is to be awaited, since each coroutine on the way to
+    # The next three are plain functions that return what is to be awaited, since each coroutine on the way to
     # the handler costs every idle connection half a kilobyte. An override may well be an ``async def``.
+
+    def handshake_request(self, request: RequestT, client_address: Any) -> Awaitable[object] | None:
+        """Agree with the client on how to talk, before it is served; ``None`` where nothing is to be awaited.
+
+        A `TransportError` here is the end of the request and one line at level DEBUG; `handle_error` is
+        not called, so that no client can stop a server by failing at it.
+        """
+        return None
 
     def process_request(self, request: RequestT, client_address: Any) -> Awaitable[object]:
         """Serve this request: call `finish_request`. To be awaited. The request is closed afterwards."""
@@ -90,6 +99,15 @@ class ServerHooks(Generic[RequestT]):
                 "awaited: it must be an async function or a subclass of trioserver.BaseRequestHandler"
             )
         return handler
+
+    @property
+    def serves_in_place(self) -> bool:
+        """Whether requests are served by `handle_in_place`, without a task of their own; false by default."""
+        return False
+
+    def handle_in_place(self, request: RequestT, client_address: Any) -> None:
+        """Serve a request at once, without waiting; only called where `serves_in_place` is true."""
+        self.RequestHandlerClass(request, client_address, self)
 
     async def shutdown_request(self, request: RequestT) -> None:
         """Close a request that was served, so that the client gets the end of the reply."""

@@ -55,6 +55,7 @@ class TCPServer(StreamServer):
       max_linger_bytes: Input that is thrown away meanwhile; 1 MiB.
       portable_io: Do without the server's own epoll; false on Linux.
       max_requests: How many requests may exist at once; None, the default, is no limit.
+      request_timeout: Seconds that a whole request may take; None, the default, is no bound.
       timeout: How long ``handle_request()`` waits; None, the default, is for ever.
       poll_interval: The longest time between two calls of `service_actions`; 0.5 s.
 

@@ -22,8 +22,11 @@ from .open_unix import PeerCredentials, peer_credentials
 from .receive_buffer import ReceiveBuffer
 
 if TYPE_CHECKING:
+    import ssl
+
     from _typeshed import ReadableBuffer
 
+    from .._vocabulary.reports import Timeout
     from .outbox import Flusher, Outbox
 
 OPERATIONS_PER_CHECKPOINT: Final = 16
@@ -37,6 +40,15 @@ RECEIVE_BYTES: Final = 65536
 """How much one receive asks for: more made bulk transfer slower, less made it no faster (measured)."""
 
 
+HANDSHAKE_TIMEOUT: Final = 10.0
+"""Seconds that a TLS handshake may take.
+
+Two round trips, and what the client needs to ask its user or a card for a certificate. Between Go's
+``TLSHandshakeTimeout`` of 10 s, for the other side, and the 60 s of nginx and asyncio, which hold a place among
+``max_requests`` for a minute for each client that says nothing.
+"""
+
+
 class RequestStream(trio.abc.HalfCloseableStream):
     """A connection, as a handler's ``self.request``: trio's stream interface and a little more.
 
@@ -44,9 +56,11 @@ class RequestStream(trio.abc.HalfCloseableStream):
     may send at a time; another one that tries gets ``trio.BusyResourceError``.
 
     Attributes:
-      bytes_received: Bytes that came from the peer so far.
-      bytes_sent: Bytes handed to the operating system so far.
+      bytes_received: Bytes that came from the peer so far; over TLS, what they were when decrypted.
+      bytes_sent: Bytes handed to the operating system so far; over TLS, what they were before.
       end_of_stream: Whether the peer has closed its half.
+      timeouts: Which timeouts of this connection have fired, in order, each once.
+      timeouts: Which timeouts of the request have fired so far, in order, each once.
     """
 
     __slots__ = (
@@ -61,6 +75,7 @@ class RequestStream(trio.abc.HalfCloseableStream):
         "end_of_stream",
         "flusher",
         "outbox",
+        "timeouts",
     )
 
     def __init__(self) -> None:
@@ -71,6 +86,9 @@ class RequestStream(trio.abc.HalfCloseableStream):
         self.bytes_received: int = 0
         self.bytes_sent: int = 0
         self.end_of_stream: bool = False
+        self.timeouts: tuple[Timeout, ...] = ()
+        self.unflushed: bool = False  # whether bytes that count as sent wait in the TLS layer
+        self.timeouts: tuple[Timeout, ...] = ()
         self._idle = False
         self._draining = False
         self._looked_after_drain = False
@@ -120,11 +138,14 @@ class RequestStream(trio.abc.HalfCloseableStream):
 
     @abc.abstractmethod
     def try_send(self, data: ReadableBuffer) -> int:
-        """Send what fits now; returns how many bytes that were."""
+        """Send what fits now; returns how many bytes that were.
+
+        The caller goes on with `send_rest` unless that was all of them and nothing is ``unflushed``.
+        """
 
     @abc.abstractmethod
     async def send_rest(self, rest: memoryview) -> None:
-        """Send all of ``rest``, waiting for the peer to make room."""
+        """Send all of ``rest`` and what is ``unflushed``, waiting for the peer to make room."""
 
     @abc.abstractmethod
     def interrupt(self) -> None:
@@ -138,6 +159,55 @@ class RequestStream(trio.abc.HalfCloseableStream):
     async def close_gracefully(self, *, timeout: float, max_bytes: int) -> None:
         """Close so that the peer gets all that was sent; see ``StreamServer.linger_timeout``."""
 
+    # TLS.
+
+    @property
+    @abc.abstractmethod
+    def ssl_object(self) -> ssl.SSLObject | None:
+        """OpenSSL's side of a TLS connection, ``None`` on a plain one.
+
+        To ask: ``getpeercert()``, ``selected_alpn_protocol()``, ``cipher()``, ``version()``,
+        ``get_channel_binding()``. Reading or writing with it would break the stream.
+        """
+
+    @abc.abstractmethod
+    async def starttls(
+        self,
+        ssl_context: ssl.SSLContext,
+        *,
+        timeout: float | None = HANDSHAKE_TIMEOUT,
+        suppress_ragged_eofs: bool = True,
+    ) -> None:
+        """Make this connection a TLS connection, in place, as its server side.
+
+        For protocols that begin in plain text, such as SMTP: send the reply to STARTTLS, then call this. What
+        was gathered before is sent in plain text; everything after it is encrypted, through this stream,
+        ``rfile`` and ``wfile`` alike. The client's ``SNI`` and ``ALPN`` are the context's business.
+
+        Args:
+          ssl_context: A context for servers: ``ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)`` with a
+            certificate loaded.
+          timeout: Seconds that the whole handshake may take; 10. ``None`` is no bound.
+          suppress_ragged_eofs: See ``StreamServer.suppress_ragged_eofs``.
+
+        Raises:
+          ConfigError: ``ssl_context`` is none, or one for clients.
+          HandshakeError: The handshake failed, or took too long. Or there is input in the buffer, that came
+            before the handshake: who can write to the connection before it is encrypted could have put it
+            there, to be taken for the client's (CVE-2011-0411). RFC 3207 section 4.2 says to discard
+            what is known from before; as no honest client sends anything, it ends the connection here.
+          RuntimeError: This is a TLS connection already.
+          trio.BrokenResourceError, StreamTimeout: What was gathered could not be sent.
+          trio.BusyResourceError: Another task is sending or receiving.
+
+        Cancellation: closes the connection, of which the rest could not be understood. So does a timeout.
+        """
+
+    def note_timeout(self, timeout: Timeout) -> None:
+        """Note that a timeout of this connection fired; each once."""
+        if timeout not in self.timeouts:
+            self.timeouts += (timeout,)
+
     def peer_credentials(self) -> PeerCredentials:
         """Who the peer of a Unix socket is: process, user and group, from ``SO_PEERCRED``.
 
@@ -145,6 +215,11 @@ class RequestStream(trio.abc.HalfCloseableStream):
           OSError: ``ENOTSUP`` on platforms other than Linux, and for sockets that are not Unix sockets.
         """
         return peer_credentials(self.socket)
+
+    def note_timeout(self, timeout: Timeout) -> None:
+        """Note that a timeout fired, for the event and for the handler's ``finish``."""
+        if timeout not in self.timeouts:
+            self.timeouts += (timeout,)
 
     # The end of a connection's idleness.
 

@@ -10,6 +10,8 @@
         LimitExceeded
         IncompleteRead  (EOFError)
         StreamTimeout   (TimeoutError)
+        HandshakeError
+      HandlerProcessError                your handler, in a process of its own
 
 What the operating system says of ``bind``, ``listen`` or ``accept`` stays the ``OSError`` it is, and a
 stream raises trio's own exceptions: ``trio.BrokenResourceError`` when the peer is gone,
@@ -99,3 +101,23 @@ class StreamTimeout(TransportError, TimeoutError):
     def __init__(self, timeout: float) -> None:
         super().__init__(f"the peer did nothing for {timeout:g} s")
         self.timeout = timeout
+
+
+class HandshakeError(TransportError):
+    """The TLS handshake with a client failed, or took longer than ``handshake_timeout``.
+
+    The cause, ``__cause__``, is the ``ssl.SSLError``, the `StreamTimeout` or the ``trio.BrokenResourceError``
+    that says more.
+    """
+
+
+class HandlerProcessError(TrioServerError):
+    """The process that served a request did not exit with status 0.
+
+    Attributes:
+      exit_status: As ``subprocess``'s ``returncode``: negative for the signal that killed it.
+    """
+
+    def __init__(self, message: str, *, exit_status: int) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from .reports import Outcome, ShutdownReport
+from .reports import Outcome, ShutdownReport, Timeout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,10 @@ class RequestEnded(ServerEvent):
     bytes_sent: int
     error: BaseException | None
     """What it raised, when the outcome is ``FAILED``."""
+    timeouts: tuple[Timeout, ...] = ()
+    """Which of its timeouts fired, in order, each once."""
+    exit_status: int | None = None
+    """How the process ended that served it, where one did: as ``subprocess``'s ``returncode``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,12 +26,29 @@ class RequestState(enum.Enum):
 
     VERIFYING = "verifying"
     """In ``verify_request``."""
+    HANDSHAKE = "handshake"
+    """In ``handshake_request``: the TLS handshake, where there is one."""
     RUNNING = "running"
     """In its handler."""
     IDLE = "idle"
     """In ``wait_request()``: between two requests of a persistent connection."""
     CLOSING = "closing"
     """The handler is done; the client gets the end of the reply."""
+
+
+class Timeout(enum.Enum):
+    """Which timeout of a request fired; each is named for the option or method that sets it."""
+
+    REQUEST = "request_timeout"
+    """The whole request took too long, and was cancelled."""
+    HANDSHAKE = "handshake_timeout"
+    """The client did not complete the handshake in time."""
+    WAIT = "timeout"
+    """One wait for the client took too long, and `StreamTimeout` was raised."""
+    IDLE = "wait_request"
+    """No further request came on a connection, or from a peer, in time."""
+    FINISH = "finish_timeout"
+    """``finish`` took too long once the request was cancelled, and was cut short."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
