@@ -18,6 +18,8 @@ from benchmarks.workloads import WORKLOADS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from benchmarks.workloads import Workload
+
 FULL_ROUNDS = 32
 QUICK_ROUNDS = 9
 
@@ -69,7 +71,9 @@ def measure(names: Sequence[str], sides: dict[str, str], asked: int) -> dict[str
     """Measure the workloads called *names*, one after the other, with *asked* rounds if short."""
     cpus = machine.choose_cpus()
     chosen = [WORKLOADS[name] for name in names]
-    progress = Progress(sum(each.rounds(asked) * each.round_seconds * len(sides) for each in chosen))
+    progress = Progress(
+        sum(each.rounds(asked) * each.round_seconds * len(sides_of(each, sides)) for each in chosen)
+    )
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         source = Path(__file__).with_name(loadgen.SOURCE_NAME)
@@ -79,7 +83,7 @@ def measure(names: Sequence[str], sides: dict[str, str], asked: int) -> dict[str
                 progress.begin(f"{workload.name}: {workload.about}")
                 results[workload.name] = run_rounds(
                     workload,
-                    sides,
+                    sides_of(workload, sides),
                     rounds=workload.rounds(asked),
                     loadgen=generator,
                     server_cpu=cpus.server,
@@ -90,6 +94,13 @@ def measure(names: Sequence[str], sides: dict[str, str], asked: int) -> dict[str
     return results
 
 
+def sides_of(workload: Workload, sides: dict[str, str]) -> dict[str, str]:
+    """Who takes part in *workload*, of those that were asked for."""
+    if workload.against == report.TARGETS_ARE_AGAINST:
+        return sides
+    return {report.OURS: sides[report.OURS], workload.against: workload.against}
+
+
 def show(about: dict[str, str], results: dict[str, Rounds], sides: dict[str, str], *, as_json: bool) -> None:
     """Print the tables, one for each peer; or everything, for another program to read."""
     rows = [row for name, rounds in results.items() for row in report.rows(WORKLOADS[name], rounds)]
@@ -97,10 +108,9 @@ def show(about: dict[str, str], results: dict[str, Rounds], sides: dict[str, str
         print(json.dumps(report.as_json(about, sides, rows, results), indent=1))
         return
     print(", ".join(f"{key} {value}" for key, value in about.items()))
-    for peer in sides:
-        if peer != report.OURS:
-            print("\n" + report.header(peer, sides[report.OURS]))
-            print(*(row for row in rows if row.peer == peer), sep="\n")
+    for peer in dict.fromkeys(row.peer for row in rows):
+        print("\n" + report.header(peer, sides[report.OURS]))
+        print(*(row for row in rows if row.peer == peer), sep="\n")
 
 
 def main() -> int:

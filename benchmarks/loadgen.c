@@ -1,4 +1,4 @@
-// A load generator for line and byte echo servers, in one file.
+// A load generator for line, byte and datagram echo servers, in one file.
 //
 // It speaks to 127.0.0.1 only, ends by itself (hard cap: LIFETIME seconds), and prints one line
 // of JSON. It is written in C and driven by epoll so that it costs a fraction of what any server
@@ -7,6 +7,7 @@
 //   loadgen echo  --port P --connections N --depth D --bytes L --warm S --seconds S [--pid PID]
 //   loadgen churn --port P --connections N           --bytes L --warm S --seconds S [--pid PID]
 //   loadgen bulk  --port P                           --bytes L --warm S --seconds S [--pid PID]
+//   loadgen udp   --port P --connections N --depth D --bytes L --warm S --seconds S [--pid PID]
 //   loadgen idle  --port P --connections N                              --seconds S
 //
 // echo   N connections; each sends D lines of L bytes, waits for all of them, and starts again.
@@ -14,6 +15,8 @@
 // churn  N slots; each connects, sends one line, waits for it, closes, and starts again.
 // bulk   one connection, chunks of L bytes, at most BULK_WINDOW bytes on their way. One
 //        operation is one megabyte (1e6 bytes).
+// udp    N sockets; each has D datagrams of L bytes on their way, and sends another one for each
+//        that comes back. One operation is one datagram; one that is lost is an error.
 // idle   N connections that have each exchanged one line; prints READY and holds them until the
 //        server has closed them all, standard input ends, or the time is up.
 //
@@ -360,6 +363,66 @@ static void bulk(void) {
     window_report();
 }
 
+// ---- udp: datagrams, so many on their way all the time ------------------------------------------
+
+static int connect_datagrams(void) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)options.port)};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (fd < 0)
+        die("socket");
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+        die("connect");
+    return fd;
+}
+
+static void udp_send(struct client *client, const char *datagram, int count) {
+    while (count-- > 0)
+        if (send(client->fd, datagram, (size_t)options.bytes, 0) != options.bytes)
+            window.errors++;
+    client->since = now();
+}
+
+static void udp(void) {
+    char *datagram = new_lines(1);
+    struct client *clients = new_clients();
+    struct epoll_event events[EVENTS];
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+    window_plan();
+    for (int i = 0; i < options.connections; i++) {
+        clients[i].fd = connect_datagrams();
+        watch(epoll, EPOLL_CTL_ADD, &clients[i], EPOLLIN);
+        udp_send(&clients[i], datagram, options.depth);
+    }
+    for (;;) {
+        int count = epoll_wait(epoll, events, EVENTS, STALL_MS);
+        if (window_closed(now()))
+            break;
+        if (count == 0) {  // nothing is on its way any more
+            window.errors += options.connections * options.depth;
+            for (int i = 0; i < options.connections; i++)
+                udp_send(&clients[i], datagram, options.depth);
+        }
+        for (int i = 0; i < count; i++) {
+            struct client *client = events[i].data.ptr;
+            int received = 0;
+            ssize_t n;
+            while (received < options.depth && (n = recv(client->fd, inbox, sizeof inbox, 0)) >= 0) {
+                received++;
+                if (n != options.bytes || memcmp(inbox, datagram, (size_t)n) != 0)
+                    window.errors++;
+            }
+            if (received == 0)
+                continue;
+            window.operations += received;
+            latency_add(now() - client->since);
+            udp_send(client, datagram, received);
+        }
+    }
+    window_report();
+}
+
 // ---- idle: connections that have said one line and then nothing ---------------------------------
 
 static void idle(void) {
@@ -404,7 +467,7 @@ static void idle(void) {
 // ---- the command line ---------------------------------------------------------------------------
 
 static void usage(void) {
-    fprintf(stderr, "usage: loadgen echo|churn|bulk|idle --port PORT [--connections N] [--depth N]"
+    fprintf(stderr, "usage: loadgen echo|churn|bulk|udp|idle --port PORT [--connections N] [--depth N]"
                     " [--bytes N] [--warm SECONDS] [--seconds SECONDS] [--pid PID]\n");
     exit(2);
 }
@@ -438,7 +501,7 @@ int main(int argc, char **argv) {
     static const struct {
         const char *name;
         void (*run)(void);
-    } modes[] = {{"echo", echo}, {"churn", churn}, {"bulk", bulk}, {"idle", idle}};
+    } modes[] = {{"echo", echo}, {"churn", churn}, {"bulk", bulk}, {"udp", udp}, {"idle", idle}};
     struct rlimit files;
 
     parse(argc, argv);

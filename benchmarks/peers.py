@@ -1,8 +1,9 @@
 """The servers that are measured: ``python peers.py NAME PORT MODE``.
 
 All of them do the same: in mode ``line`` they send each line back by itself, with one write; in
-mode ``raw`` they send back what came. Each is written as its library's documentation would have
-it, not tuned for the benchmark. The protocol with the harness:
+mode ``raw`` they send back what came. In the modes ``udp`` and ``udptask`` those that speak UDP send
+each datagram back; ours in place, and in a task of its own. Each is written as its library's
+documentation would have it, not tuned for the benchmark. The protocol with the harness:
 
 1. once the server listens it prints ``READY <port>`` (PORT may be 0 for any free one);
 2. on SIGTERM it closes every connection, as its library does when it stops at once;
@@ -99,11 +100,33 @@ def trio_serve_tcp(job: Job) -> None:
 
 
 @peer
+def socketserver_udp(job: Job) -> None:
+    """The standard library's ``UDPServer``, which serves one datagram after the other."""
+    import socketserver
+    import threading
+
+    class Echo(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            data, sock = self.request
+            sock.sendto(data, self.client_address)
+
+    def stop(*_: object) -> None:
+        job.stopping()
+        threading.Thread(target=server.shutdown).start()
+
+    with socketserver.UDPServer((HOST, job.port), Echo) as server:
+        signal.signal(signal.SIGTERM, stop)
+        job.ready(server.server_address[1])
+        server.serve_forever()
+    job.stopped()
+
+
+@peer
 def trioserver(job: Job) -> None:
     """Ours, with the handler of the README."""
     import trio
 
-    from trioserver import StreamRequestHandler, TCPServer
+    from trioserver import Datagram, StreamRequestHandler, TCPServer, UDPServer
 
     class Line(StreamRequestHandler):
         async def handle(self) -> None:
@@ -115,9 +138,21 @@ def trioserver(job: Job) -> None:
             while data := await self.rfile.read1():
                 await self.wfile.write(data)
 
-    async def main() -> None:
+    def in_place(request: Datagram, client_address: object, server: object) -> None:
+        request.socket.sendto_nowait(request.data, client_address)
+
+    async def task_each(request: Datagram, client_address: object, server: object) -> None:
+        await request.socket.sendto(request.data, client_address)
+
+    def make() -> TCPServer | UDPServer:
+        if job.mode in ("udp", "udptask"):
+            return UDPServer((HOST, job.port), in_place if job.mode == "udp" else task_each)
         server = TCPServer((HOST, job.port), Line if job.mode == "line" else Raw)
         server.request_queue_size = BACKLOG
+        return server
+
+    async def main() -> None:
+        server = make()
         with trio.open_signal_receiver(signal.SIGTERM) as signals:
             async with trio.open_nursery() as nursery:
                 await nursery.start(server.serve_forever)
@@ -135,7 +170,7 @@ def main() -> None:
         _, name, port, mode = sys.argv
         serve, job = PEERS[name], Job(int(port), mode)
     except (ValueError, KeyError):
-        sys.exit(f"usage: peers.py {'|'.join(PEERS)} PORT line|raw")
+        sys.exit(f"usage: peers.py {'|'.join(PEERS)} PORT line|raw|udp|udptask")
     signal.alarm(LIFETIME)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

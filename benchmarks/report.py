@@ -18,6 +18,7 @@ OURS = "ours"
 """The label of the side that all others are compared with."""
 
 TARGETS_ARE_AGAINST = "trio_serve_tcp"
+"""Unless a workload says otherwise."""
 
 _COLUMNS = "{:<9}{:<28}{:>11}{:>11}   {:>7}  {:<14}{}"
 
@@ -79,7 +80,7 @@ def rows(workload: Workload, rounds: Rounds) -> Iterator[Row]:
         if peer == OURS:
             continue
         for metric in workload.metrics:
-            target = workload.targets.get(metric.key) if peer == TARGETS_ARE_AGAINST else None
+            target = workload.targets.get(metric.key) if peer == workload.against else None
             yield _row(workload.name, metric, peer, rounds, target)
 
 

@@ -11,8 +11,9 @@ from typing import Literal
 from benchmarks.child import BenchmarkError, Child
 from benchmarks.machine import ROOT
 
-Mode = Literal["line", "raw"]
-"""What it serves: lines, one write for each; or bytes, as they come."""
+Mode = Literal["line", "raw", "udp", "udptask"]
+"""What it serves: lines, one write for each; bytes, as they come; or datagrams, where those who can make a
+task for each do so for ``udptask``."""
 
 START_TIMEOUT = 10.0
 SHUTDOWN_TIMEOUT = 30.0

@@ -1,8 +1,11 @@
 """The standard library's ``socketserver``, rebuilt on trio's structured concurrency.
 
-Servers:   TCPServer, UnixStreamServer, whose base is StreamServer; BaseServer for what is not a socket.
-Handlers:  StreamRequestHandler with rfile and wfile, BaseRequestHandler, or an async function
-           ``handler(request, client_address, server)``.
+Servers:   TCPServer, UnixStreamServer, whose base is StreamServer; UDPServer, UnixDatagramServer, whose base
+           is DatagramServer; UDPSessionServer, with a task for each peer; BaseServer for what is no socket.
+           ThreadingMixIn, with ThreadingTCPServer and so on, for synchronous handlers in worker threads.
+           ForkingMixIn, and ForkingTCPServer and so on, serve synchronous handlers in child processes.
+Handlers:  StreamRequestHandler and DatagramRequestHandler with rfile and wfile, BaseRequestHandler, or an
+           async function ``handler(request, client_address, server)``.
 Streams:   RequestStream is a request, StreamReader its rfile, StreamWriter its wfile.
 Looking:   ServerStatistics, ShutdownReport, Request with its RequestState, Outcome, Timeout, State, and the events
            ServerStarted, RequestAccepted, RequestEnded, AcceptPaused, AcceptResumed, ServerDraining,
@@ -27,18 +30,42 @@ Errors:    TrioServerError and below it ConfigError, LifecycleError (ServerClose
 #   L1  _transports/          all that touches a socket: endpoints, streams, readers and writers, binding
 #   L0  _vocabulary/          states, tables, options, events, errors: neither trio nor sockets
 
+import os as _os
+import sys as _sys
+
 from ._engine.requests import Request as Request
 from ._handlers.base import BaseRequestHandler as BaseRequestHandler
+from ._handlers.datagram import DatagramRequestHandler as DatagramRequestHandler
 from ._handlers.stream import StreamRequestHandler as StreamRequestHandler
 from ._servers.base import BaseServer as BaseServer
 from ._servers.base import ServerOptions as ServerOptions
+from ._servers.datagram import DatagramServer as DatagramServer
+from ._servers.datagram import DatagramServerOptions as DatagramServerOptions
+from ._servers.sessions import UDPSessionServer as UDPSessionServer
+from ._servers.sessions import UDPSessionServerOptions as UDPSessionServerOptions
 from ._servers.stream import StreamServer as StreamServer
 from ._servers.stream import StreamServerOptions as StreamServerOptions
 from ._servers.tcp import TCPServer as TCPServer
 from ._servers.tcp import TCPServerOptions as TCPServerOptions
+from ._servers.threading_servers import ThreadingTCPServer as ThreadingTCPServer
+from ._servers.threading_servers import ThreadingUDPServer as ThreadingUDPServer
+from ._servers.threading_servers import ThreadingUnixDatagramServer as ThreadingUnixDatagramServer
+from ._servers.threading_servers import ThreadingUnixStreamServer as ThreadingUnixStreamServer
+from ._servers.threads import ThreadingMixIn as ThreadingMixIn
+from ._servers.threads import ThreadingOptions as ThreadingOptions
+from ._servers.udp import UDPServer as UDPServer
+from ._servers.udp import UDPServerOptions as UDPServerOptions
 from ._servers.unix import UnixStreamServer as UnixStreamServer
 from ._servers.unix import UnixStreamServerOptions as UnixStreamServerOptions
+from ._servers.unix_datagram import UnixDatagramServer as UnixDatagramServer
+from ._servers.unix_datagram import UnixDatagramServerOptions as UnixDatagramServerOptions
 from ._transports.addresses import format_address as format_address
+from ._transports.blocking_datagrams import BlockingDatagramSocket as BlockingDatagramSocket
+from ._transports.datagram_endpoint import DatagramEndpoint as DatagramEndpoint
+from ._transports.datagram_losses import DatagramsLost as DatagramsLost
+from ._transports.datagram_session import DatagramSession as DatagramSession
+from ._transports.datagram_socket import Datagram as Datagram
+from ._transports.datagram_socket import DatagramSocket as DatagramSocket
 from ._transports.endpoint import Endpoint as Endpoint
 from ._transports.open_unix import PeerCredentials as PeerCredentials
 from ._transports.reader import StreamReader as StreamReader
@@ -71,3 +98,12 @@ from ._vocabulary.reports import RequestState as RequestState
 from ._vocabulary.reports import ServerStatistics as ServerStatistics
 from ._vocabulary.reports import ShutdownReport as ShutdownReport
 from ._vocabulary.reports import Timeout as Timeout
+
+if _sys.platform != "win32" and hasattr(_os, "fork"):
+    from ._servers.processes import ForkingMixIn as ForkingMixIn
+    from ._servers.processes import ForkingOptions as ForkingOptions
+    from ._servers.processes import ForkingServerOptions as ForkingServerOptions
+    from ._servers.processes import ForkingTCPServer as ForkingTCPServer
+    from ._servers.processes import ForkingUDPServer as ForkingUDPServer
+    from ._servers.processes import ForkingUnixDatagramServer as ForkingUnixDatagramServer
+    from ._servers.processes import ForkingUnixStreamServer as ForkingUnixStreamServer

@@ -25,6 +25,7 @@ class Options(TypedDict, total=False):
     """The options of `BaseServer`."""
 
     max_requests: int | None
+    request_timeout: float | None
     timeout: float | None
     poll_interval: float
 

@@ -16,8 +16,6 @@ from .exceptions import sort_exception, without_cancelled
 from .idle_tasks import MAX_IDLE_TASKS, IdleTask
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
     from .engine import Engine
     from .hooks import Hooks
     from .requests import Request
@@ -35,13 +33,14 @@ def admit(engine: Engine, hooks: Hooks, request: Any, client_address: Any) -> No
     engine.counts.accepted += 1
     if not engine.accepting and record.stream is not None:
         record.stream.begin_drain()  # it was taken as the drain began: nobody has told it
-    if hooks.request_timeout is not None:
-        record.deadline = record.accepted_at + hooks.request_timeout
-        engine.deadlines.add(record, record.deadline)
     if engine.idle_tasks:
         engine.idle_tasks.pop().resume(record)
     else:
         engine.start(serve_requests, engine, hooks, record)
+    if hooks.request_timeout is not None:  # after that: a class's attribute may be no number by now (P2)
+        record.deadline = record.accepted_at + hooks.request_timeout
+        if record.deadline < math.inf:
+            engine.deadlines.add(record, record.deadline)
     if engine.admitted:
         engine.admitted.unpark()
     if engine.observers:
@@ -85,9 +84,7 @@ async def _serve(engine: Engine, hooks: Hooks, record: Request[Any]) -> None:
         try:
             if not await hooks.verify_request(request, client_address):
                 record.outcome = Outcome.REJECTED
-            elif (handshake := hooks.handshake_request(request, client_address)) is None or (
-                await _shake_hands(record, handshake)
-            ):
+            elif await _shake_hands(hooks, record):
                 record.enter(RequestState.RUNNING)
                 await hooks.process_request(request, client_address)
                 record.outcome = Outcome.FINISHED
@@ -105,14 +102,15 @@ async def _serve(engine: Engine, hooks: Hooks, record: Request[Any]) -> None:
         del cancelled  # or its traceback would keep itself alive
 
 
-async def _shake_hands(record: Request[Any], handshake: Awaitable[object]) -> bool:
-    """Await ``handshake``; false when the client failed at it.
+async def _shake_hands(hooks: Hooks, record: Request[Any]) -> bool:
+    """Call ``handshake_request``; false when the client failed at it.
 
     That is no business of `handle_error`, which may be one that stops the server: whoever scans ports could.
     """
-    record.enter(RequestState.HANDSHAKE)
     try:
-        await handshake
+        if (handshake := hooks.handshake_request(record.request, record.client_address)) is not None:
+            record.enter(RequestState.HANDSHAKE)
+            await handshake
     except TransportError as error:
         record.outcome = Outcome.FAILED
         record.error = error

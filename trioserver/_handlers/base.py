@@ -72,22 +72,24 @@ class BaseRequestHandler(Generic[RequestT, ServerT]):
         """Call `finish`, shielded; once the request is cancelled it has ``finish_timeout`` left."""
         error: BaseException | None = None
         shield = trio.CancelScope(shield=True)
-        # A task outside of the shield feels the cancellation, be it there or come while `finish` runs.
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._limit, shield, name="trioserver: finish_timeout")
-            try:
-                with shield:
-                    await self.finish()
-            except BaseException as exc:
-                error = exc  # out of the nursery's reach, which would make it a group
-            if shield.cancelled_caught and (record := self.server.current_request()) is not None:
-                record.note_timeout(Timeout.FINISH)
-            nursery.cancel_scope.cancel()
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error
+        try:
+            # A task outside of the shield feels the cancellation, be it there or come while `finish` runs.
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._limit, shield, name="trioserver: finish_timeout")
+                try:
+                    with shield:
+                        await self.finish()
+                except BaseException as exc:
+                    error = exc  # out of the nursery's reach, which would make it a group
+                if shield.cancel_called and (record := self.server.current_request()) is not None:
+                    record.note_timeout(Timeout.FINISH)
+                nursery.cancel_scope.cancel()
+        finally:
+            if error is not None:  # also where the nursery raises the cancellation (P4)
+                try:
+                    raise error
+                finally:
+                    del error
 
     async def _limit(self, shield: trio.CancelScope) -> None:
         try:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from .._transports.reader import DEFAULT_MAX_LINE_BYTES, StreamReader
-from .._transports.stream import RequestStream
+from .._transports.stream import HANDSHAKE_TIMEOUT, RequestStream
 from .._transports.writer import StreamWriter
 from .base import BaseRequestHandler
 
 if TYPE_CHECKING:
+    import ssl
+
     from typing_extensions import TypeVar
 
     from .._servers.base import BaseServer
@@ -99,11 +101,23 @@ class StreamRequestHandler(BaseRequestHandler[RequestStream, ServerT]):
         """
         return await self.request.wait_request(timeout)
 
+    async def starttls(
+        self, ssl_context: ssl.SSLContext, *, timeout: float | None = HANDSHAKE_TIMEOUT
+    ) -> None:
+        """Go on over TLS, for protocols that begin in plain text; see `RequestStream.starttls`.
+
+        ::
+
+            await self.wfile.write(b"220 ready to start TLS\r\n")
+            await self.starttls(self.server.starttls_context)
+        """
+        await self.request.starttls(ssl_context, timeout=timeout)
+
     def _has_to_finish(self) -> bool:
         if type(self).finish is not StreamRequestHandler.finish:
             return True
         outbox = self.request.outbox
-        return outbox is not None and not outbox.empty
+        return outbox is not None and (not outbox.empty or self.request.unflushed)
 
     async def finish(self) -> None:
         """Send what ``wfile`` has gathered. A client that is gone is no error here."""

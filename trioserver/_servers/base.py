@@ -66,10 +66,11 @@ class BaseServer(ServerHooks[RequestT]):
     """
 
     request_timeout: float | None = None
-    """How many seconds a whole request may take, from accept to the end of its handler; ``None`` is no bound.
+    """How many seconds a whole request may take, from accept until it is closed; ``None`` is no bound.
 
-    After that it is cancelled, and its event has ``Timeout.REQUEST``. For requests that are accepted from the
-    time on at which it is set; those with a handler that is called in place do not take any time.
+    After that it is cancelled, and its event has ``Timeout.REQUEST``. A request that was done by then, and
+    was just being closed, counts as finished all the same. For requests accepted from the time on at which
+    it is set; those with a handler that is called in place do not take any time.
     """
 
     timeout: float | None = None
@@ -409,7 +410,9 @@ class BaseServer(ServerHooks[RequestT]):
         """The request that the calling task serves, or a task above it; ``None`` if there is none.
 
         For what a handler does not get by itself: its ``id``, its ``timeouts``. Looks through all requests,
-        so it is for the exceptional path of a server with thousands of them.
+        so it is for the exceptional path of a server with thousands of them. A worker thread of the request
+        calls it through ``trio.from_thread.run_sync``; not one started with ``abandon_on_cancel``, whose
+        calls trio runs elsewhere.
         """
         return self._engine.request_of(trio.lowlevel.current_task())
 

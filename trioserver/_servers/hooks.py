@@ -11,7 +11,8 @@ import trio
 
 from .._transports.addresses import format_address
 from .._transports.stream import RequestStream
-from .._vocabulary.errors import ConfigError, TransportError
+from .._vocabulary.errors import ConfigError, StreamTimeout, TransportError
+from .._vocabulary.reports import Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -148,6 +149,8 @@ def is_peers_doing(error: BaseException, request: object) -> bool:
     """Whether an error means no more than that the peer of ``request`` went away or misbehaved."""
     if isinstance(error, BaseExceptionGroup):
         return all(is_peers_doing(part, request) for part in error.exceptions)
+    if isinstance(error, StreamTimeout):
+        return isinstance(request, RequestStream) and Timeout.WAIT in request.timeouts
     if isinstance(error, TransportError):
         return True
     # The very error that was seen on this connection: another connection that the handler uses may break,

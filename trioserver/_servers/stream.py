@@ -10,12 +10,14 @@ from .._transports.adopt import Adoptable, adopt_endpoints
 from .._transports.endpoint import KernelEndpoint
 from .._transports.listeners import ListenerGroup
 from .._transports.socket_stream import SocketStream
-from .._transports.stream import RequestStream
+from .._transports.stream import HANDSHAKE_TIMEOUT, RequestStream
+from .._transports.tls_context import check_ssl_context
 from .._vocabulary.errors import LifecycleError
 from .._vocabulary.options import check_count, check_seconds
 from .base import BaseServer, ServerOptions
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Callable, Iterable
 
     from typing_extensions import Unpack
@@ -30,6 +32,9 @@ class StreamServerOptions(ServerOptions, total=False):
     linger_timeout: float
     max_linger_bytes: int
     portable_io: bool
+    ssl_context: ssl.SSLContext | None
+    handshake_timeout: float | None
+    suppress_ragged_eofs: bool
 
 
 class StreamServer(BaseServer[RequestStream]):
@@ -50,6 +55,9 @@ class StreamServer(BaseServer[RequestStream]):
       linger_timeout: Seconds a finished connection may stay open for the end of the reply; 2.
       max_linger_bytes: Input that is thrown away meanwhile; 1 MiB.
       portable_io: Do without the server's own epoll; false on Linux.
+      ssl_context: What makes every connection a TLS connection; None, the default, for plain ones.
+      handshake_timeout: Seconds that a TLS handshake may take; 10.
+      suppress_ragged_eofs: Whether an end without ``close_notify`` is an end of the stream; true.
     """
 
     socket_type: int = socket.SOCK_STREAM
@@ -76,6 +84,41 @@ class StreamServer(BaseServer[RequestStream]):
     """Wait for connections through trio's own I/O manager, as on other systems, and not through an epoll of
     the server's own, as on Linux, which is faster and takes less memory. Nothing else differs."""
 
+    ssl_context: ssl.SSLContext | None = None
+    """What makes every connection a TLS connection: a context for servers, with a certificate loaded.
+
+    ::
+
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain("cert.pem", "key.pem")
+
+    The handshake is made by the request's own task, after `verify_request` and before `process_request`; it
+    counts in ``max_requests``, and a client that stalls holds up nobody (P8). One that fails is a request
+    that failed with a `HandshakeError`, and one line at level DEBUG; `handle_error` is not called. A handler
+    asks ``request.ssl_object`` for the client's certificate and the rest.
+
+    May be replaced while serving, to renew a certificate: handshakes that begin afterwards use the new one,
+    connections keep what they have. But a server that serves with TLS can not be made one without, nor the
+    other way: that is a LifecycleError.
+    """
+
+    handshake_timeout: float | None = HANDSHAKE_TIMEOUT
+    """Seconds that a TLS handshake may take as a whole; 10 by default, ``None`` is no bound.
+
+    Enough for two round trips, and a lost packet or two on a bad line; Go's HTTP client has the same. nginx
+    and asyncio allow 60 s, for which each client that connects and says nothing would hold one of
+    ``max_requests``.
+    """
+
+    suppress_ragged_eofs: bool = True
+    """Whether the end of a TLS connection without ``close_notify`` is the end of the stream.
+
+    Many clients do not send one; so that is the default here, in the stdlib's ``ssl``, where the name comes
+    from, and in asyncio. Set it to false where the protocol does not say by itself how long a message is:
+    who can cut the line can then not pass a part off as the whole. It is then a ``trio.BrokenResourceError``,
+    as with trio's ``SSLStream``.
+    """
+
     _option_types: ClassVar[type] = StreamServerOptions
 
     def __init__(
@@ -88,6 +131,7 @@ class StreamServer(BaseServer[RequestStream]):
         **options: Unpack[StreamServerOptions],
     ) -> None:
         self._listeners: ListenerGroup | None = None
+        self._serves_tls: bool | None = None  # unknown while it is not being served
         self._sock = sock
         self._poller: epoll.Poller | None = None
         super().__init__(
@@ -102,6 +146,22 @@ class StreamServer(BaseServer[RequestStream]):
         check_count("request_queue_size", self.request_queue_size, least=0)
         check_seconds("linger_timeout", self.linger_timeout)
         check_count("max_linger_bytes", self.max_linger_bytes, least=0)
+        check_ssl_context("ssl_context", self.ssl_context, optional=True)
+        check_seconds("handshake_timeout", self.handshake_timeout, none="no bound")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "ssl_context":
+            check_ssl_context(name, value, optional=True)
+            if self.__dict__.get("_serves_tls") is not None:
+                self._check_still_tls(value)
+        super().__setattr__(name, value)
+
+    def _check_still_tls(self, context: ssl.SSLContext | None) -> None:
+        if (context is not None) is not self._serves_tls:
+            now, then = ("with", "without") if self._serves_tls else ("without", "with")
+            raise LifecycleError(
+                f"this server is being served {now} TLS, and can not go on {then}: shut it down first"
+            )
 
     # Opening and closing.
 
@@ -163,6 +223,7 @@ class StreamServer(BaseServer[RequestStream]):
     # Serving.
 
     def _begin_accept(self) -> None:
+        self._serves_tls = self.ssl_context is not None
         if self.portable_io or not epoll.AVAILABLE:
             return
         self._poller = epoll.Poller()
@@ -170,6 +231,7 @@ class StreamServer(BaseServer[RequestStream]):
         self._engine.start_helper(self._poller.run)
 
     def _end_run(self) -> None:
+        self._serves_tls = None
         if self._listeners is not None:
             self._listeners.accept_with(KernelEndpoint, KernelEndpoint)
         if self._poller is not None:
@@ -183,6 +245,17 @@ class StreamServer(BaseServer[RequestStream]):
         endpoint, client_address = await self._bound().accept()
         engine = self._engine
         return SocketStream(endpoint, watch=engine.deadlines, flusher=engine.flusher), client_address
+
+    def handshake_request(self, request: RequestStream, client_address: Any) -> Awaitable[object] | None:
+        """Make the TLS handshake if there is an ``ssl_context``. To be awaited."""
+        context = self.ssl_context
+        if context is None and not self._serves_tls:
+            return None
+        self._check_still_tls(context)  # it may have been the class's, or deleted
+        assert context is not None
+        return request.starttls(
+            context, timeout=self.handshake_timeout, suppress_ragged_eofs=self.suppress_ragged_eofs
+        )
 
     async def shutdown_request(self, request: RequestStream) -> None:
         """Close a connection that was served, so that the client gets all of the reply.

@@ -54,6 +54,9 @@ class TCPServer(StreamServer):
       linger_timeout: Seconds a finished connection may stay open for the end of the reply; 2.
       max_linger_bytes: Input that is thrown away meanwhile; 1 MiB.
       portable_io: Do without the server's own epoll; false on Linux.
+      ssl_context: What makes every connection a TLS connection; None, the default, for plain ones.
+      handshake_timeout: Seconds that a TLS handshake may take; 10.
+      suppress_ragged_eofs: Whether an end without ``close_notify`` is an end of the stream; true.
       max_requests: How many requests may exist at once; None, the default, is no limit.
       request_timeout: Seconds that a whole request may take; None, the default, is no bound.
       timeout: How long ``handle_request()`` waits; None, the default, is for ever.
@@ -80,14 +83,17 @@ class TCPServer(StreamServer):
     allow_reuse_address: bool = True
     """Set SO_REUSEADDR, so that a server can restart while old connections are in TIME_WAIT.
 
-    The stdlib's default is false, and restarting fails for a minute there. On POSIX it does not allow two
-    servers on one port. On Windows it would, and is not needed: there it is never set.
+    The stdlib's default is false, and restarting fails for a minute there (RFC 9293 section 3.3.2). On POSIX
+    it does not allow two servers on one port (socket(7)). On Windows it would, and is not needed: there it
+    is never set.
     """
 
     allow_reuse_port: bool = False
     """Set SO_REUSEPORT, so that several processes can serve one port and share its connections.
 
-    Off, as in the stdlib: with it a second server started by mistake silently takes half of the clients.
+    Off, as in the stdlib: with it a second server of the same user, started by mistake, silently takes half
+    of the clients (socket(7)). ``http.server`` had it on in the alphas of Python 3.14, and that happened
+    (cpython #120485).
     """
 
     _option_types: ClassVar[type] = TCPServerOptions

@@ -33,6 +33,9 @@ class UnixStreamServer(StreamServer):
     ``OSError`` (``EADDRINUSE``) is raised. When the server closes it removes its own file, and never another
     that has taken its place. (The stdlib does neither.)
 
+    There is no ``allow_reuse_address`` or ``allow_reuse_port``: a path knows no TIME-WAIT, and newer kernels
+    refuse SO_REUSEPORT for it (Linux 6.12.9; cpython #128933).
+
     Args:
       server_address: The path of the socket, or on Linux an abstract name, ``"\0name"``, which has no file.
       RequestHandlerClass: See `BaseServer`; the request it gets is a `RequestStream`, whose
@@ -47,6 +50,9 @@ class UnixStreamServer(StreamServer):
       linger_timeout: Seconds a finished connection may stay open for the end of the reply; 2.
       max_linger_bytes: Input that is thrown away meanwhile; 1 MiB.
       portable_io: Do without the server's own epoll; false on Linux.
+      ssl_context: What makes every connection a TLS connection; None, the default, for plain ones.
+      handshake_timeout: Seconds that a TLS handshake may take; 10.
+      suppress_ragged_eofs: Whether an end without ``close_notify`` is an end of the stream; true.
       max_requests: How many requests may exist at once; None, the default, is no limit.
       request_timeout: Seconds that a whole request may take; None, the default, is no bound.
       timeout: How long ``handle_request()`` waits; None, the default, is for ever.

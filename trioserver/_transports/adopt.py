@@ -9,6 +9,7 @@ from typing import TypeAlias
 import trio
 
 from .._vocabulary.errors import ConfigError
+from .datagram_endpoint import DatagramEndpoint, KernelDatagramEndpoint
 from .endpoint import KernelListener, ListeningEndpoint
 
 Adoptable: TypeAlias = "socket.socket | trio.socket.SocketType | trio.SocketListener | int"
@@ -21,6 +22,21 @@ def adopt_endpoints(given: Adoptable | Iterable[Adoptable], kind: int) -> list[L
     Raises:
       ConfigError: One is not a bound socket of type ``kind``. None of them is changed or closed then.
     """
+    return [
+        sock if isinstance(sock, ListeningEndpoint) else KernelListener(_kernel_socket(sock))
+        for sock in _checked(given, kind)
+    ]
+
+
+def adopt_datagram_endpoints(given: Adoptable | Iterable[Adoptable], kind: int) -> list[DatagramEndpoint]:
+    """The same for datagram sockets."""
+    return [
+        sock if isinstance(sock, DatagramEndpoint) else KernelDatagramEndpoint(_kernel_socket(sock))
+        for sock in _checked(given, kind)
+    ]
+
+
+def _checked(given: Adoptable | Iterable[Adoptable], kind: int) -> list[Adoptable]:
     several = list(given) if isinstance(given, Iterable) else [given]
     if not several:
         raise ConfigError("sock must name at least one socket")
@@ -29,7 +45,7 @@ def adopt_endpoints(given: Adoptable | Iterable[Adoptable], kind: int) -> list[L
     numbers = [_fileno(one) for one in several]
     if len(set(numbers)) < len(numbers):
         raise ConfigError("sock names the same socket twice")
-    return [_adopt(one) for one in several]
+    return [one.socket if isinstance(one, trio.SocketListener) else one for one in several]
 
 
 def _fileno(given: Adoptable) -> int:
@@ -38,17 +54,13 @@ def _fileno(given: Adoptable) -> int:
     return (given.socket if isinstance(given, trio.SocketListener) else given).fileno()
 
 
-def _adopt(given: Adoptable) -> ListeningEndpoint:
-    if isinstance(given, trio.SocketListener):
-        given = given.socket
-    if isinstance(given, ListeningEndpoint):
-        return given  # of a simulated network
+def _kernel_socket(given: Adoptable) -> socket.socket:
     if isinstance(given, int):
-        return KernelListener(socket.socket(fileno=given))
+        return socket.socket(fileno=given)
     if isinstance(given, trio.socket.SocketType):
-        return KernelListener(socket.socket(fileno=given.detach()))
+        return socket.socket(fileno=given.detach())
     assert isinstance(given, socket.socket)
-    return KernelListener(given)
+    return given
 
 
 def _check(given: object, kind: int) -> None:

@@ -196,7 +196,7 @@ def open_endpoint(family: int, kind: int, proto: int = 0) -> ListeningEndpoint:
     Raises:
       ConfigError: The socket factory makes sockets that are not endpoints.
     """
-    if not _has_custom_factory():
+    if not has_custom_factory():
         return KernelListener(socket.socket(family, kind, proto))
     made = trio.socket.socket(family, kind, proto)
     if isinstance(made, ListeningEndpoint):
@@ -209,7 +209,7 @@ def open_endpoint(family: int, kind: int, proto: int = 0) -> ListeningEndpoint:
     )
 
 
-def _has_custom_factory() -> bool:
+def has_custom_factory() -> bool:
     """Whether ``set_custom_socket_factory`` is in force; there is no other public way to ask."""
     factory = trio.socket.set_custom_socket_factory(None)
     trio.socket.set_custom_socket_factory(factory)

@@ -1,35 +1,46 @@
-"""The listening sockets of one server, behind one ``accept``."""
+"""The sockets of one server, waited for as one; the listening ones behind one ``accept``."""
 
 from __future__ import annotations
 
 import errno
 import socket
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import trio
 
-from .endpoint import KernelListener
+from .endpoint import KernelListener, ListeningEndpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from .endpoint import Address, Endpoint, ListeningEndpoint
+    from .endpoint import Address, Endpoint
 
     Make: TypeAlias = Callable[[socket.socket], Endpoint]
 
 
-class ListenerGroup:
-    """One or more listening endpoints, which it owns.
+class _Waitable(Protocol):
+    """What endpoints of all kinds have."""
 
-    Several are served in turn, so that a busy one does not starve the others.
-    """
+    @property
+    def socket(self) -> Any: ...
 
-    def __init__(self, endpoints: Sequence[ListeningEndpoint]) -> None:
+    def wait_readable(self) -> Awaitable[None]: ...
+
+    def close(self) -> None: ...
+
+
+EndpointT = TypeVar("EndpointT", bound=_Waitable)
+
+
+class SocketGroup(Generic[EndpointT]):
+    """One or more bound endpoints, which it owns."""
+
+    def __init__(self, endpoints: Sequence[EndpointT]) -> None:
         self._endpoints = list(endpoints)
         self._turn = 0
 
     @property
-    def endpoints(self) -> tuple[ListeningEndpoint, ...]:
+    def endpoints(self) -> tuple[EndpointT, ...]:
         """The endpoints, in the order in which they were given."""
         return tuple(self._endpoints)
 
@@ -42,6 +53,44 @@ class ListenerGroup:
     def addresses(self) -> tuple[Address, ...]:
         """The addresses they are bound to."""
         return tuple(endpoint.socket.getsockname() for endpoint in self._endpoints)
+
+    async def wait_any_readable(self) -> None:
+        """Wait until one of them has something: a connection, or a datagram."""
+        if len(self._endpoints) == 1:
+            await self._endpoints[0].wait_readable()
+            await trio.lowlevel.checkpoint_if_cancelled()  # P6: the limit may have been lowered meanwhile
+            return
+
+        failure: Exception | None = None
+
+        async def watch(endpoint: EndpointT) -> None:
+            nonlocal failure
+            try:
+                await endpoint.wait_readable()
+            except Exception as error:
+                failure = error  # raised below, bare: a group would be of our making (P4)
+            nursery.cancel_scope.cancel()
+
+        # A nursery for each wait, and not for each connection: a burst is accepted with one wait.
+        async with trio.open_nursery() as nursery:
+            for endpoint in self._endpoints:
+                nursery.start_soon(watch, endpoint, name="trioserver: listener")
+        if failure is not None:
+            raise failure
+        await trio.lowlevel.checkpoint_if_cancelled()  # P6
+
+    def close(self) -> None:
+        """Close them all."""
+        endpoints, self._endpoints = self._endpoints, []
+        for endpoint in endpoints:
+            endpoint.close()
+
+
+class ListenerGroup(SocketGroup[ListeningEndpoint]):
+    """One or more listening endpoints, which it owns.
+
+    Several are served in turn, so that a busy one does not starve the others.
+    """
 
     def listen(self, backlog: int) -> None:
         """Begin to listen on all of them."""
@@ -70,7 +119,7 @@ class ListenerGroup:
             except BlockingIOError:
                 pass
             try:
-                await self._wait_acceptable()
+                await self.wait_any_readable()
             except trio.ClosedResourceError:
                 raise OSError(errno.EBADF, "the listening socket was closed") from None
 
@@ -88,32 +137,3 @@ class ListenerGroup:
             except BlockingIOError:
                 continue
         raise BlockingIOError
-
-    async def _wait_acceptable(self) -> None:
-        """Wait until one of them has a connection."""
-        if len(self._endpoints) == 1:
-            await self._endpoints[0].wait_readable()
-            return
-
-        failure: Exception | None = None
-
-        async def watch(endpoint: ListeningEndpoint) -> None:
-            nonlocal failure
-            try:
-                await endpoint.wait_readable()
-            except Exception as error:
-                failure = error  # raised below, bare: a group would be of our making (P4)
-            nursery.cancel_scope.cancel()
-
-        # A nursery for each wait, and not for each connection: a burst is accepted with one wait.
-        async with trio.open_nursery() as nursery:
-            for endpoint in self._endpoints:
-                nursery.start_soon(watch, endpoint, name="trioserver: listener")
-        if failure is not None:
-            raise failure
-
-    def close(self) -> None:
-        """Close them all."""
-        endpoints, self._endpoints = self._endpoints, []
-        for endpoint in endpoints:
-            endpoint.close()

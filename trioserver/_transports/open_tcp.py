@@ -1,20 +1,22 @@
-"""Binding TCP sockets: names, families, several addresses on one port."""
+"""Binding TCP and UDP sockets: names, families, several addresses on one port."""
 
 from __future__ import annotations
 
 import errno
 import socket
 import sys
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 import trio
 
 from .._vocabulary.errors import ConfigError
+from .datagram_endpoint import open_datagram_endpoint
 from .endpoint import open_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from .datagram_endpoint import DatagramEndpoint
     from .endpoint import Address, ListeningEndpoint
 
 _TRIES_FOR_ONE_PORT: Final = 16
@@ -29,6 +31,20 @@ class TCPBinding(NamedTuple):
     reuse_address: bool
     reuse_port: bool
     all_addresses: bool
+
+
+class _Bindable(Protocol):
+    """What endpoints of both kinds have."""
+
+    @property
+    def socket(self) -> Any: ...
+
+    def bind(self, address: Address) -> None: ...
+
+    def close(self) -> None: ...
+
+
+EndpointT = TypeVar("EndpointT", bound=_Bindable)
 
 
 class _Candidate(NamedTuple):
@@ -49,11 +65,22 @@ async def open_tcp_endpoints(server_address: Address, how: TCPBinding) -> list[L
       ConfigError: ``server_address`` is not ``(host, port)``.
       OSError: ``socket.gaierror`` when the name can not be resolved; what bind(2) said, the address added.
     """
+    return await _open_endpoints(server_address, how, open_endpoint)
+
+
+async def open_udp_endpoints(server_address: Address, how: TCPBinding) -> list[DatagramEndpoint]:
+    """The same for datagrams."""
+    return await _open_endpoints(server_address, how, open_datagram_endpoint)
+
+
+async def _open_endpoints(
+    server_address: Address, how: TCPBinding, make: Callable[[int, int], EndpointT]
+) -> list[EndpointT]:
     candidates = await _resolve(server_address, how)
     port = candidates[0].address[1]
     for attempt in range(_TRIES_FOR_ONE_PORT):
         try:
-            return _bind_all(candidates, how)
+            return _bind_all(candidates, how, make)
         except _PortTaken as taken:
             if port != 0 or attempt == _TRIES_FOR_ONE_PORT - 1:
                 raise taken.error from None
@@ -98,16 +125,18 @@ class _PortTaken(Exception):
         self.error = error
 
 
-def _bind_all(candidates: Sequence[_Candidate], how: TCPBinding) -> list[ListeningEndpoint]:
+def _bind_all(
+    candidates: Sequence[_Candidate], how: TCPBinding, make: Callable[[int, int], EndpointT]
+) -> list[EndpointT]:
     """Bind each candidate to the port that the first one got; all or nothing."""
-    bound: list[ListeningEndpoint] = []
+    bound: list[EndpointT] = []
     unusable: OSError | None = None
     try:
         for candidate in candidates:
             if bound:
                 candidate = candidate.with_port(bound[0].socket.getsockname()[1])
             try:
-                bound.append(_bind(candidate, how))
+                bound.append(_bind(candidate, how, make))
             except OSError as error:
                 # A name can stand for addresses that this machine has not: ::1 where IPv6 is off.
                 if len(candidates) > 1 and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
@@ -126,8 +155,8 @@ def _bind_all(candidates: Sequence[_Candidate], how: TCPBinding) -> list[Listeni
     return bound
 
 
-def _bind(candidate: _Candidate, how: TCPBinding) -> ListeningEndpoint:
-    endpoint = open_endpoint(candidate.family, how.kind)
+def _bind(candidate: _Candidate, how: TCPBinding, make: Callable[[int, int], EndpointT]) -> EndpointT:
+    endpoint = make(candidate.family, how.kind)
     try:
         set_reuse_options(endpoint.socket.setsockopt, how)
         if candidate.family == socket.AF_INET6 and how.all_addresses:

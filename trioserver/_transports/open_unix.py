@@ -1,4 +1,4 @@
-"""Binding Unix stream sockets: stale files, live ones, modes, abstract names."""
+"""Binding Unix sockets: stale files, live ones, modes, abstract names."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ import socket
 import stat
 import struct
 import sys
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import trio
 
 from .._vocabulary.errors import ConfigError
+from .datagram_endpoint import open_datagram_endpoint
 from .endpoint import open_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator
+    from collections.abc import AsyncGenerator, Callable, Generator
 
+    from .datagram_endpoint import DatagramEndpoint
     from .endpoint import ListeningEndpoint
+
+    EndpointT = TypeVar("EndpointT", ListeningEndpoint, DatagramEndpoint)
 
 _LOCK_TRIES: Final = 100
 _LOCK_PAUSE: Final = 0.01
@@ -78,18 +82,49 @@ async def open_unix_endpoint(
     Raises:
       OSError: ``EADDRINUSE`` when another server listens there, or there is a file that is no socket.
     """
+
+    def make() -> ListeningEndpoint:
+        return open_endpoint(socket.AF_UNIX, kind)
+
+    def listen(endpoint: ListeningEndpoint) -> None:
+        endpoint.listen(backlog)
+
+    return await _open_at(path, kind, mode, make, listen)
+
+
+async def open_unix_datagram_endpoint(
+    path: str | bytes, *, kind: int, mode: int | None
+) -> tuple[DatagramEndpoint, SocketFile | None]:
+    """The same for datagrams, where to be bound is to be in use. ``kind`` is that of the socket."""
+
+    def make() -> DatagramEndpoint:
+        return open_datagram_endpoint(socket.AF_UNIX, kind)
+
+    def listen(_: DatagramEndpoint) -> None:
+        """Datagram sockets do not."""
+
+    return await _open_at(path, kind, mode, make, listen)
+
+
+async def _open_at(
+    path: str | bytes,
+    kind: int,
+    mode: int | None,
+    make: Callable[[], EndpointT],
+    listen: Callable[[EndpointT], None],
+) -> tuple[EndpointT, SocketFile | None]:
     if is_abstract(path):
-        endpoint = open_endpoint(socket.AF_UNIX, kind)
+        endpoint = make()
         try:
             endpoint.bind(path)
-            endpoint.listen(backlog)
+            listen(endpoint)
         except BaseException:
             endpoint.close()
             raise
         return endpoint, None
     async with _locked_directory(path):
         _remove_stale(path, kind)
-        endpoint = open_endpoint(socket.AF_UNIX, kind)
+        endpoint = make()
         try:
             with _creation_mode(endpoint.socket, mode):
                 endpoint.bind(path)
@@ -97,7 +132,7 @@ async def open_unix_endpoint(
             try:
                 if mode is not None:
                     os.chmod(path, mode)
-                endpoint.listen(backlog)
+                listen(endpoint)
             except BaseException:
                 file.remove()
                 raise

@@ -25,6 +25,8 @@ class Sender(Protocol):
     """What an outbox needs of its stream."""
 
     bytes_sent: int
+    unflushed: bool
+    """Whether bytes that count as sent still wait for room."""
 
     @property
     def closed(self) -> bool:
@@ -75,14 +77,14 @@ class Outbox:
             await self._flushed.wait()
         if self._error is not None:
             raise self._error
-        if self.size:
+        if self.size or self._stream.unflushed:
             data = self._take()
             try:
                 sent = self._stream.try_send(data)
             except trio.BusyResourceError:
                 self._put_back(data)
                 raise
-            if sent < len(data):
+            if sent < len(data) or self._stream.unflushed:
                 await self._send_rest(memoryview(data)[sent:])
 
     async def _send_rest(self, rest: memoryview) -> None:
@@ -117,7 +119,7 @@ class Outbox:
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._error = error
             return None
-        if sent == len(data):
+        if sent == len(data) and not self._stream.unflushed:
             return None
         self._flushed = trio.Event()
         return memoryview(data)[sent:]

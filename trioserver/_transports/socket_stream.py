@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from .._vocabulary.errors import StreamTimeout
+from .._vocabulary.errors import HandshakeError, StreamTimeout
 from .._vocabulary.options import check_seconds
+from .._vocabulary.reports import Timeout
 from .closing import discard_input
-from .stream import OPERATIONS_PER_CHECKPOINT, RECEIVE_BYTES, RequestStream
+from .stream import HANDSHAKE_TIMEOUT, OPERATIONS_PER_CHECKPOINT, RECEIVE_BYTES, RequestStream
+from .tls_context import check_ssl_context
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Callable
 
     from _typeshed import ReadableBuffer
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from .deadlines import DeadlineWatch
     from .endpoint import Endpoint
     from .outbox import Flusher
+    from .tls import TLSEndpoint
 
 _NEVER: Final = float("inf")
 _READ: Final = 0
@@ -47,6 +51,7 @@ class SocketStream(RequestStream):
         "_peer_error",
         "_sending",
         "_timeout",
+        "_tls",
         "_watch",
         "watched_until",
     )
@@ -61,6 +66,7 @@ class SocketStream(RequestStream):
         super().__init__()
         self.flusher = flusher
         self._endpoint = endpoint
+        self._tls: TLSEndpoint | None = None  # the endpoint, if it is one of these
         self._watch = watch
         self._timeout: float | None = None
         self._deadlines: list[float] | None = None  # of the wait in each direction, once there was a timeout
@@ -121,10 +127,10 @@ class SocketStream(RequestStream):
             else:  # does not wait: a peer that sends first and reads later must not hold up reading
                 self.flusher.flush(outbox)
         # Written out flat: it is the path of every request, and each coroutine more would show.
-        endpoint = self._endpoint
         looked = False
         deadline = _NEVER
         while True:
+            endpoint = self._endpoint  # each time: while this one waited it may have become a TLS endpoint
             # After a receive that did not fill its buffer the next one would find nothing: wait at once,
             # and save the exception. Another byte may have come meanwhile; then the wait ends at once.
             if not self._drained:
@@ -137,7 +143,7 @@ class SocketStream(RequestStream):
                 except BlockingIOError:
                     looked = True
                 except OSError as error:
-                    raise self._translate(error) from error
+                    raise self._translate(error) from self._peer_error or error
                 else:
                     if not data:
                         self.end_of_stream = True
@@ -159,7 +165,8 @@ class SocketStream(RequestStream):
                 if deadline == _NEVER:
                     self._check_timeout(timeout)
                     deadline = trio.current_time() + timeout
-                await self._wait(endpoint.wait_readable, _READ, timeout, deadline)
+                kind = Timeout.IDLE if until_drain else Timeout.WAIT
+                await self._wait(endpoint.wait_readable, _READ, timeout, deadline, kind)
                 continue
             self.budget = OPERATIONS_PER_CHECKPOINT
             try:
@@ -197,19 +204,21 @@ class SocketStream(RequestStream):
         except BlockingIOError:
             return 0
         except OSError as error:
-            raise self._translate(error) from error
+            raise self._translate(error) from self._peer_error or error
         self.bytes_sent += sent
+        if self._tls is not None:
+            self.unflushed = self._tls.unflushed
         return sent
 
     async def send_rest(self, rest: memoryview) -> None:
-        """Send all of ``rest``, waiting for the peer to make room."""
+        """Send all of ``rest`` and what is ``unflushed``, waiting for the peer to make room."""
         if self._sending:
             raise trio.BusyResourceError("another task is sending on this stream")
         endpoint = self._endpoint
         deadline = _NEVER
         self._sending = True
         try:
-            while rest:
+            while rest or self.unflushed:
                 try:
                     sent = endpoint.send_nowait(rest)
                 except BlockingIOError:
@@ -219,11 +228,17 @@ class SocketStream(RequestStream):
                         deadline = trio.current_time() + timeout
                     await self._wait(endpoint.wait_writable, _WRITE, timeout, deadline)
                 except OSError as error:
-                    raise self._translate(error) from error
+                    raise self._translate(error) from self._peer_error or error
                 else:
                     self.bytes_sent += sent
                     rest = rest[sent:]
                     deadline = _NEVER  # the timeout is for each wait, and the peer did something
+                    if self._tls is not None:
+                        self.unflushed = self._tls.unflushed
+                        self.budget -= 1
+                        if self.budget < 0:  # P10: encryption in pieces, for which there may always be room
+                            self.budget = OPERATIONS_PER_CHECKPOINT
+                            await trio.lowlevel.checkpoint()
         finally:
             self._sending = False
 
@@ -232,7 +247,7 @@ class SocketStream(RequestStream):
         await self._begin_send()
         view = memoryview(data).cast("B")
         sent = self.try_send(view)
-        if sent < len(view):
+        if sent < len(view) or self.unflushed:
             await self.send_rest(view[sent:])
         else:
             await trio.lowlevel.cancel_shielded_checkpoint()
@@ -252,16 +267,28 @@ class SocketStream(RequestStream):
             self._sending = False
 
     async def send_eof(self) -> None:
-        """Close the sending half: the peer sees the end of the stream once it has read everything."""
+        """Close the sending half: the peer sees the end of the stream once it has read everything.
+
+        Over TLS that is a ``close_notify``. Receiving goes on, with TLS 1.2 as with 1.3; but a peer that
+        keeps to RFC 5246 section 7.2.1 answers with its own, and drops what it had still to send.
+        """
         await self._begin_send()
         if self._sending:
             raise trio.BusyResourceError("another task is sending on this stream")
+        await self._end_sending()
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def _end_sending(self) -> None:
+        """Close the sending half; waits only where TLS has something left to send."""
         try:
             self._endpoint.shutdown(socket.SHUT_WR)
+            if self._tls is not None:
+                self.unflushed = self._tls.unflushed
+                await self.send_rest(memoryview(b""))
         except OSError as error:
-            raise self._translate(error) from error
-        self._eof_sent = True
-        await trio.lowlevel.cancel_shielded_checkpoint()
+            raise self._translate(error) from self._peer_error or error
+        finally:
+            self._eof_sent = True
 
     async def _begin_send(self) -> None:
         """What the sending methods of trio's interface begin with."""
@@ -275,7 +302,12 @@ class SocketStream(RequestStream):
     # Waiting.
 
     async def _wait(
-        self, wait: Callable[[], Awaitable[None]], direction: int, timeout: float | None, deadline: float
+        self,
+        wait: Callable[[], Awaitable[None]],
+        direction: int,
+        timeout: float | None,
+        deadline: float,
+        kind: Timeout = Timeout.WAIT,
     ) -> None:
         """Wait for the endpoint, until ``deadline``; a reader returns early when interrupted, to look again.
 
@@ -293,6 +325,7 @@ class SocketStream(RequestStream):
                 if self._closed or self._endpoint.socket.fileno() == -1:
                     raise
                 if timeout is not None and trio.current_time() >= deadline:
+                    self.note_timeout(kind)
                     raise StreamTimeout(timeout) from None
                 if direction == _READ:
                     return
@@ -318,6 +351,74 @@ class SocketStream(RequestStream):
         if not self._closed:
             self._endpoint.interrupt()
 
+    # TLS.
+
+    @property
+    def ssl_object(self) -> ssl.SSLObject | None:
+        """OpenSSL's side of a TLS connection, ``None`` on a plain one."""
+        return None if self._tls is None else self._tls.ssl_object
+
+    async def starttls(
+        self,
+        ssl_context: ssl.SSLContext,
+        *,
+        timeout: float | None = HANDSHAKE_TIMEOUT,
+        suppress_ragged_eofs: bool = True,
+    ) -> None:
+        """Make this connection a TLS connection, in place, as its server side."""
+        from .tls import TLSEndpoint, wrap_server
+
+        if self._tls is not None:
+            raise RuntimeError("this is a TLS connection already")
+        check_ssl_context("ssl_context", ssl_context)
+        if timeout is not None:
+            self._check_timeout(timeout)
+        await self._begin_send()
+        if self._sending:
+            raise trio.BusyResourceError("another task is sending on this stream")
+        if self.buffer.size:
+            raise HandshakeError(f"{self.buffer.size} bytes of plain text came before the TLS handshake")
+        wrap = wrap_server(ssl_context)
+        self._endpoint = self._tls = TLSEndpoint(
+            self._endpoint, wrap, suppress_ragged_eofs=suppress_ragged_eofs
+        )
+        self._drained = False
+        await self._shake_hands(self._tls, timeout)
+
+    async def _shake_hands(self, tls: TLSEndpoint, timeout: float | None) -> None:
+        import ssl
+
+        from .tls import describe
+
+        # One deadline for all of it: a client that sends a byte now and then must not put it off.
+        deadline = _NEVER if timeout is None else trio.current_time() + timeout
+        self._sending = True
+        completed = False
+        try:
+            await trio.lowlevel.checkpoint()  # P10: what comes now is a millisecond of arithmetic
+            while (wait := tls.handshake()) is not None:
+                if trio.current_time() >= deadline:
+                    self.note_timeout(Timeout.HANDSHAKE)
+                    assert timeout is not None
+                    raise StreamTimeout(timeout)
+                direction = _READ if wait == tls.inner.wait_readable else _WRITE
+                await self._wait(wait, direction, timeout, deadline, Timeout.HANDSHAKE)
+            completed = True
+        except StreamTimeout as error:
+            raise HandshakeError(f"the TLS handshake took longer than {timeout:g} s") from error
+        except OSError as error:
+            if self._closed:
+                raise self._translate(error) from error
+            completed = True  # as far as it goes: the peer is to get the alert
+            raise HandshakeError(f"the TLS handshake failed: {describe(error)}") from (
+                # In no variable: its traceback has this frame, and that would be a cycle (P9).
+                error if isinstance(error, ssl.SSLError) else self._translate(error)
+            )
+        finally:
+            self._sending = False
+            if not completed:
+                self.close()
+
     # Closing.
 
     # Ctrl-C must not strike between noting that the stream is closed and closing its socket (P1).
@@ -333,24 +434,42 @@ class SocketStream(RequestStream):
     async def aclose(self) -> None:
         """Close, after what was gathered is sent; the kernel still sends what it has. Always a checkpoint.
 
-        Cancelled, it closes at once.
+        Over TLS a ``close_notify`` goes out first; the peer's is not waited for. Cancelled, it closes at
+        once.
         """
         try:
-            if self.outbox is not None and not self._closed:
+            if not self._closed:
                 with contextlib.suppress(trio.BrokenResourceError, trio.BusyResourceError, StreamTimeout):
-                    await self.outbox.flush()
+                    if self.outbox is not None:
+                        await self.outbox.flush()
+                    await self._send_end()
         finally:
             self.close()
         await trio.lowlevel.checkpoint()
 
+    async def _send_end(self) -> None:
+        """Over TLS, send the end of the stream; a peer that is gone does not need it."""
+        tls = self._tls
+        if tls is not None and tls.established and not self._closed and self._peer_error is None:
+            with contextlib.suppress(trio.BrokenResourceError, trio.BusyResourceError, StreamTimeout):
+                await self._end_sending()
+
     async def close_gracefully(self, *, timeout: float, max_bytes: int) -> None:
         """Close so that the peer gets all that was sent."""
         try:
-            if self.outbox is not None and not self.outbox.empty and not self._closed:
-                with trio.move_on_after(timeout):
-                    await self.outbox.flush()
+            gathered = self.outbox is not None and not self.outbox.empty
+            if (gathered or self._tls is not None) and not self._closed:
+                deadline = trio.current_time() + timeout
+                with trio.move_on_at(deadline):
+                    if self.outbox is not None:
+                        await self.outbox.flush()
+                    await self._send_end()
+                timeout = max(0.0, deadline - trio.current_time())
             if not self._closed and not self.end_of_stream and self._peer_error is None:
-                await discard_input(self._endpoint, timeout=timeout, max_bytes=max_bytes)
+                endpoint = self._endpoint
+                if self._tls is not None and not self._tls.established:
+                    endpoint = self._tls.inner  # an alert has to get through, whatever the peer sends
+                await discard_input(endpoint, timeout=timeout, max_bytes=max_bytes)
         finally:
             self.close()
 
@@ -361,5 +480,10 @@ class SocketStream(RequestStream):
         if self._eof_sent and error.errno == errno.EPIPE:
             return trio.ClosedResourceError("the sending half of this stream was closed by send_eof()")
         if self._peer_error is None:
-            self._peer_error = error
+            # Its traceback has frames that have this stream: a cycle, for each client that resets (P9).
+            self._peer_error = error.with_traceback(None)
+        if self._tls is not None:
+            from .tls import describe
+
+            return trio.BrokenResourceError(f"the TLS connection is broken: {describe(error)}")
         return trio.BrokenResourceError(f"the peer is gone: {error}")

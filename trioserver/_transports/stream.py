@@ -39,13 +39,11 @@ a millisecond; without a budget it is a tenth of a second, as it is with asyncio
 RECEIVE_BYTES: Final = 65536
 """How much one receive asks for: more made bulk transfer slower, less made it no faster (measured)."""
 
-
 HANDSHAKE_TIMEOUT: Final = 10.0
 """Seconds that a TLS handshake may take.
 
-Two round trips, and what the client needs to ask its user or a card for a certificate. Between Go's
-``TLSHandshakeTimeout`` of 10 s, for the other side, and the 60 s of nginx and asyncio, which hold a place among
-``max_requests`` for a minute for each client that says nothing.
+Enough for two round trips, and a lost packet or two on a bad line; Go's HTTP client has the same. nginx and
+asyncio allow 60 s, for which each client that connects and says nothing would hold one of ``max_requests``.
 """
 
 
@@ -59,7 +57,6 @@ class RequestStream(trio.abc.HalfCloseableStream):
       bytes_received: Bytes that came from the peer so far; over TLS, what they were when decrypted.
       bytes_sent: Bytes handed to the operating system so far; over TLS, what they were before.
       end_of_stream: Whether the peer has closed its half.
-      timeouts: Which timeouts of this connection have fired, in order, each once.
       timeouts: Which timeouts of the request have fired so far, in order, each once.
     """
 
@@ -76,6 +73,7 @@ class RequestStream(trio.abc.HalfCloseableStream):
         "flusher",
         "outbox",
         "timeouts",
+        "unflushed",
     )
 
     def __init__(self) -> None:
@@ -88,7 +86,6 @@ class RequestStream(trio.abc.HalfCloseableStream):
         self.end_of_stream: bool = False
         self.timeouts: tuple[Timeout, ...] = ()
         self.unflushed: bool = False  # whether bytes that count as sent wait in the TLS layer
-        self.timeouts: tuple[Timeout, ...] = ()
         self._idle = False
         self._draining = False
         self._looked_after_drain = False
@@ -202,11 +199,6 @@ class RequestStream(trio.abc.HalfCloseableStream):
 
         Cancellation: closes the connection, of which the rest could not be understood. So does a timeout.
         """
-
-    def note_timeout(self, timeout: Timeout) -> None:
-        """Note that a timeout of this connection fired; each once."""
-        if timeout not in self.timeouts:
-            self.timeouts += (timeout,)
 
     def peer_credentials(self) -> PeerCredentials:
         """Who the peer of a Unix socket is: process, user and group, from ``SO_PEERCRED``.

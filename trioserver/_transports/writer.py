@@ -67,7 +67,7 @@ class StreamWriter:
         if self._buffer_bytes or stream.buffer.size or (outbox is not None and not outbox.empty):
             return await self._gather(data)
         sent = stream.try_send(data)
-        if sent < len(data):
+        if sent < len(data) or stream.unflushed:
             await stream.send_rest(memoryview(data)[sent:])
         else:
             stream.budget -= 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from .errors import ConfigError
 
 
@@ -17,7 +15,11 @@ def check_seconds(name: str, value: object, *, none: str | None = None) -> None:
     also = f", or None for {none}" if none is not None else ""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ConfigError(f"{name} must be a number of seconds{also}, not {value!r}")
-    if math.isnan(value) or value < 0:
+    try:
+        usable = float(value) >= 0  # which NaN is not
+    except OverflowError:
+        usable = False
+    if not usable:
         raise ConfigError(f"{name} must be at least 0 seconds{also}, not {value!r}")
 
 
