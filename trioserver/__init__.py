@@ -2,14 +2,15 @@
 
 Servers:   TCPServer, UnixStreamServer, whose base is StreamServer; UDPServer, UnixDatagramServer, whose base
            is DatagramServer; UDPSessionServer, with a task for each peer; BaseServer for what is no socket.
-           ThreadingMixIn, with ThreadingTCPServer and so on, for synchronous handlers in worker threads.
-           ForkingMixIn, and ForkingTCPServer and so on, serve synchronous handlers in child processes.
+           ThreadingTCPServer and so on, made with ThreadingMixIn, serve synchronous handlers in threads,
+           ForkingTCPServer and so on, made with ForkingMixIn, in processes.
 Handlers:  StreamRequestHandler and DatagramRequestHandler with rfile and wfile, BaseRequestHandler, or an
            async function ``handler(request, client_address, server)``.
-Streams:   RequestStream is a request, StreamReader its rfile, StreamWriter its wfile.
-Looking:   ServerStatistics, ShutdownReport, Request with its RequestState, Outcome, Timeout, State, and the events
-           ServerStarted, RequestAccepted, RequestEnded, AcceptPaused, AcceptResumed, ServerDraining,
-           ServerStopped for an Observer.
+Requests:  RequestStream, and StreamReader and StreamWriter on it; Datagram with its DatagramSocket;
+           DatagramSession for one peer. Endpoint and DatagramEndpoint are for simulated networks.
+Looking:   ServerStatistics, DatagramsLost, ShutdownReport, Request with its RequestState, Outcome, Timeout,
+           State, and the events ServerStarted, RequestAccepted, RequestEnded, AcceptPaused, AcceptResumed,
+           ServerDraining, ServerStopped for an Observer.
 Errors:    TrioServerError and below it ConfigError, LifecycleError (ServerClosed, AlreadyServing, WrongTask),
            TransportError (LimitExceeded, IncompleteRead, StreamTimeout, HandshakeError),
            HandlerProcessError.

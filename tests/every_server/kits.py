@@ -6,6 +6,7 @@ itself, in the way that is worst for the kind: blocked in a read, or deaf to its
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import signal
@@ -60,6 +61,8 @@ class InPlace(trioserver.DatagramRequestHandler):
 
 async def session(request: trioserver.DatagramSession, client_address: object, server: object) -> None:
     async for data in request:
+        if data == b"bye\n":
+            return
         if data == b"fail\n":
             raise Failed
         if data == b"hold\n":
@@ -123,20 +126,43 @@ def client_context() -> ssl.SSLContext:
 
 
 class Client:
-    """A connected client of any of them."""
+    """A client of any of them. It connects when it first sends: a connection is a request by itself."""
 
-    def __init__(self, sock: trio.socket.SocketType, stream: trio.abc.Stream | None) -> None:
-        self._socket = sock
-        self._stream = stream
+    def __init__(self, kit: Kit, address: Any, folder: Path) -> None:
+        self._kit = kit
+        self._address = address
+        self._folder = folder
+        self._socket: trio.socket.SocketType | None = None
+        self._stream: trio.abc.Stream | None = None
+
+    async def _connect(self) -> trio.socket.SocketType:
+        kit = self._kit
+        kind = socket.SOCK_DGRAM if kit.datagrams else socket.SOCK_STREAM
+        sock = self._socket = trio.socket.socket(socket.AF_UNIX if kit.unix else socket.AF_INET, kind)
+        if kit.datagrams and kit.unix:
+            await sock.bind(str(self._folder / f"c{next(_numbers)}"))
+        await sock.connect(self._address)
+        if not kit.datagrams:
+            self._stream = trio.SocketStream(sock)
+        if kit.tls:
+            assert self._stream is not None
+            name = "127.0.0.1"
+            self._stream = trio.SSLStream(
+                self._stream, client_context(), server_hostname=name, https_compatible=True
+            )
+        return sock
 
     async def send(self, data: bytes) -> None:
+        """Send it; of TLS, the handshake comes before."""
+        sock = self._socket or await self._connect()
         if self._stream is not None:
             await self._stream.send_all(data)
         else:
-            await self._socket.send(data)
+            await sock.send(data)
 
     async def receive(self) -> bytes:
         """What comes next; nothing where the connection has ended."""
+        assert self._socket is not None
         try:
             if self._stream is not None:
                 return bytes(await self._stream.receive_some())
@@ -150,8 +176,12 @@ class Client:
         return await self.receive()
 
     def close(self) -> None:
-        """Go away without a word."""
-        self._socket.close()
+        """Go away without a word. Closing is not enough: a forked server's children have this socket, too."""
+        if self._socket is not None:
+            if self._socket.fileno() != -1 and not self._kit.datagrams:
+                with contextlib.suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+            self._socket.close()
 
 
 @dataclass(frozen=True)
@@ -179,30 +209,17 @@ class Kit:
         """A server of this kind, with ``mix_in`` before its class."""
         if self.tls:
             options["ssl_context"] = server_context()
+        if not self.datagrams:
+            options.setdefault("linger_timeout", 0)  # the clients here do not read to the end
         cls = self.server_class
         if mix_in is not object:
             cls = type(f"{mix_in.__name__}{cls.__name__}", (mix_in, cls), {})
         address = str(folder / f"s{next(_numbers)}") if self.unix else ("127.0.0.1", 0)
         return cls(address, self.handler, **options)
 
-    async def client(self, server: Any, folder: Path) -> Client:
-        """A client, connected; of TLS, the handshake comes with the first bytes."""
-        kind = socket.SOCK_DGRAM if self.datagrams else socket.SOCK_STREAM
-        sock = trio.socket.socket(socket.AF_UNIX if self.unix else socket.AF_INET, kind)
-        try:
-            if self.datagrams and self.unix:
-                await sock.bind(str(folder / f"c{next(_numbers)}"))
-            await sock.connect(server.server_address)
-            if self.datagrams:
-                return Client(sock, None)
-            stream: trio.abc.Stream = trio.SocketStream(sock)
-            if self.tls:
-                name = "127.0.0.1"
-                stream = trio.SSLStream(stream, client_context(), server_hostname=name, https_compatible=True)
-            return Client(sock, stream)
-        except BaseException:
-            sock.close()
-            raise
+    def client(self, server: Any, folder: Path) -> Client:
+        """A client, not yet connected."""
+        return Client(self, server.server_address, folder)
 
 
 _numbers = itertools.count()

@@ -64,6 +64,7 @@ async def receive_exactly(stream: trio.abc.ReceiveStream, count: int) -> bytes:
 
 
 async def wait_until(condition: Any) -> None:
-    """Let other tasks run until ``condition()`` is true; the test's timeout is the bound."""
-    while not condition():
-        await trio.lowlevel.checkpoint()
+    """Let other tasks run until ``condition()`` is true; the bound is shorter than that of the whole test."""
+    with trio.fail_after(10):
+        while not condition():
+            await trio.lowlevel.checkpoint()

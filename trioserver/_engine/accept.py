@@ -35,21 +35,27 @@ async def accept_requests(engine: Engine, hooks: Hooks, *, one: bool = False) ->
 async def _accept_while_permitted(engine: Engine, hooks: Hooks, backoff: Backoff, *, one: bool) -> bool:
     """Accept requests as long as ``max_requests`` permits; true when it accepted the ``one``."""
     in_a_row = 0
+    failed = True  # as far as we know here
     take = serve_in_place if hooks.serves_in_place else admit
     # Whatever ends accepting cancels it as well, but there may be many requests before the next checkpoint.
-    while engine.accepting and not _full(engine, hooks):
+    while engine.accepting:
+        if (limit := hooks.request_limit) is not None and len(engine.requests) >= limit:
+            break
         try:
             request, client_address = await hooks.get_request()
         except OSError as error:
             if not engine.accepting:
                 break  # the listener was closed, or broke, when it was no longer needed
             await _survive(engine, backoff, error)
+            failed = True
             continue
         take(engine, hooks, request, client_address)  # P2: no checkpoint between this and get_request
         del request, client_address  # or the last one would be kept until the next has come (P9)
-        if backoff.active:
-            engine.observers.tell(AcceptResumed(time=trio.current_time()))
-        backoff.reset()
+        if failed:
+            if backoff.active:
+                engine.observers.tell(AcceptResumed(time=trio.current_time()))
+            backoff.reset()
+            failed = False
         if one:
             return True
         in_a_row += 1
@@ -96,11 +102,12 @@ async def service(engine: Engine, hooks: Hooks) -> None:
     It is a task of its own, which the accept loop wakes; so it runs when the loop has taken all that was
     there.
     """
-    seen = engine.counts.accepted
+    seen = 0  # and not what was accepted before this task came to run
+    admitted = engine.admitted = trio.lowlevel.ParkingLot()
     while True:
         with trio.move_on_after(hooks.poll_interval):
             while engine.counts.accepted == seen:
-                await engine.admitted.park()
+                await admitted.park()
         seen = engine.counts.accepted
         await hooks.service_actions()
         await trio.lowlevel.checkpoint()

@@ -47,7 +47,7 @@ class Engine:
       room: Where accepting waits while there are ``max_requests``.
       permit_scope: What the accept loop does with the permit to take one more request.
       run_number: Counts the calls of `run`.
-      admitted: Where ``service_actions`` waits for the next request.
+      admitted: Where ``service_actions`` waits for the next request, where anybody does.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Engine:
         self.idle_tasks: list[IdleTask] = []
         self.room = trio.lowlevel.ParkingLot()
         self.permit_scope: trio.CancelScope | None = None
-        self.admitted = trio.lowlevel.ParkingLot()
+        self.admitted: trio.lowlevel.ParkingLot | None = None
         self._report = ShutdownReport()
         self._failures: list[BaseException] = []
         self._task: trio.lowlevel.Task | None = None

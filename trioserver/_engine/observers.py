@@ -6,35 +6,26 @@ import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from .._vocabulary.events import Observer, ServerEvent
 
 logger = logging.getLogger("trioserver")
 
 
-class Observers:
-    """The observers of one server. False when there are none, so that no event need be made."""
+class Observers(list["Observer"]):
+    """The observers of one server. False when there are none, so that no event need be made.
 
-    __slots__ = ("_observers",)
+    A list, whose truth is found without a call of a function in Python: every request asks for it twice.
+    """
 
-    def __init__(self, observers: Iterable[Observer] = ()) -> None:
-        self._observers = list(observers)
-
-    def __bool__(self) -> bool:
-        return bool(self._observers)
+    __slots__ = ()
 
     def add(self, observer: Observer) -> None:
         """Call ``observer`` with every event from now on."""
-        self._observers.append(observer)
-
-    def remove(self, observer: Observer) -> None:
-        """Call it no more; ``ValueError`` if it was not called."""
-        self._observers.remove(observer)
+        self.append(observer)
 
     def tell(self, event: ServerEvent) -> None:
         """Call them all. An observer's error is logged and stops neither the server nor the others."""
-        for observer in tuple(self._observers):
+        for observer in tuple(self):
             try:
                 observer(event)
             except Exception:

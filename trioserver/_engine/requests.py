@@ -112,12 +112,14 @@ class Request(Generic[RequestT]):
     @property
     def timeouts(self) -> tuple[Timeout, ...]:
         """Which of its timeouts have fired so far, in order, each once."""
-        return self._timeouts if self.stream is None else self.stream.timeouts
+        noted: tuple[Timeout, ...] = getattr(self.request, "timeouts", self._timeouts)
+        return noted
 
     def note_timeout(self, timeout: Timeout) -> None:
         """Note that a timeout fired, for the event and for the handler's ``finish``."""
-        if self.stream is not None:
-            self.stream.note_timeout(timeout)
+        # A request that has timeouts of its own keeps all of them: it is at hand where they fire.
+        if (note := getattr(self.request, "note_timeout", None)) is not None:
+            note(timeout)
         elif timeout not in self._timeouts:
             self._timeouts += (timeout,)
 

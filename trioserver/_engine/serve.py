@@ -41,7 +41,7 @@ def admit(engine: Engine, hooks: Hooks, request: Any, client_address: Any) -> No
         record.deadline = record.accepted_at + hooks.request_timeout
         if record.deadline < math.inf:
             engine.deadlines.add(record, record.deadline)
-    if engine.admitted:
+    if engine.admitted is not None:
         engine.admitted.unpark()
     if engine.observers:
         engine.observers.tell(
@@ -61,6 +61,7 @@ async def serve_requests(engine: Engine, hooks: Hooks, record: Request[Any]) -> 
     """
     idle_tasks = engine.idle_tasks
     task = trio.lowlevel.current_task()
+    idle: IdleTask | None = None  # made when there is a need: it would cost each idle connection memory
     with trio.CancelScope() as scope:
         while True:
             record.served_in(scope, task)
@@ -71,7 +72,8 @@ async def serve_requests(engine: Engine, hooks: Hooks, record: Request[Any]) -> 
             if record.cancel_called or not engine.accepting or len(idle_tasks) >= MAX_IDLE_TASKS:
                 return
             del record
-            record = await IdleTask().wait(idle_tasks)
+            idle = idle or IdleTask(idle_tasks)
+            record = await idle.wait()
 
 
 @trio.lowlevel.disable_ki_protection
@@ -84,12 +86,17 @@ async def _serve(engine: Engine, hooks: Hooks, record: Request[Any]) -> None:
         try:
             if not await hooks.verify_request(request, client_address):
                 record.outcome = Outcome.REJECTED
-            elif await _shake_hands(hooks, record):
+            else:
+                record.enter(RequestState.HANDSHAKE)
+                if (handshake := hooks.handshake_request(request, client_address)) is not None:
+                    await handshake
                 record.enter(RequestState.RUNNING)
                 await hooks.process_request(request, client_address)
                 record.outcome = Outcome.FINISHED
         except BaseException as exc:
-            if (cancelled := await _sort_out(engine, hooks, record, exc)) is not None:
+            if isinstance(exc, TransportError) and record.state is RequestState.HANDSHAKE:
+                _reject_handshake(record, exc)
+            elif (cancelled := await _sort_out(engine, hooks, record, exc)) is not None:
                 close = hooks.close_request  # there is no time for a graceful end
         record.enter(RequestState.CLOSING)
         try:
@@ -102,21 +109,14 @@ async def _serve(engine: Engine, hooks: Hooks, record: Request[Any]) -> None:
         del cancelled  # or its traceback would keep itself alive
 
 
-async def _shake_hands(hooks: Hooks, record: Request[Any]) -> bool:
-    """Call ``handshake_request``; false when the client failed at it.
+def _reject_handshake(record: Request[Any], error: TransportError) -> None:
+    """Note that the client failed at the handshake.
 
     That is no business of `handle_error`, which may be one that stops the server: whoever scans ports could.
     """
-    try:
-        if (handshake := hooks.handshake_request(record.request, record.client_address)) is not None:
-            record.enter(RequestState.HANDSHAKE)
-            await handshake
-    except TransportError as error:
-        record.outcome = Outcome.FAILED
-        record.error = error
-        logger.debug("Request from %s: %s", format_address(record.client_address), error)
-        return False
-    return True
+    record.outcome = Outcome.FAILED
+    record.error = error
+    logger.debug("Request from %s: %s", format_address(record.client_address), error)
 
 
 async def _sort_out(
@@ -225,7 +225,7 @@ def serve_in_place(engine: Engine, hooks: Hooks, request: Any, client_address: A
                     error=None,
                 )
             )
-    if engine.admitted:
+    if engine.admitted is not None:
         engine.admitted.unpark()
 
 

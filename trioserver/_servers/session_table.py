@@ -34,7 +34,6 @@ class SessionTable:
       watch: What ends a wait when the peer has said nothing for too long.
       losses: Where to count what is dropped.
       on_left_over: Called when a session has left something to `left_over`.
-      on_expired: Called, in the handler's task, when a session has expired.
 
     Attributes:
       draining: Whether the server begins to stop.
@@ -48,13 +47,11 @@ class SessionTable:
         watch: DeadlineWatch,
         losses: LossCounts,
         on_left_over: Callable[[], None],
-        on_expired: Callable[[DatagramSession], None],
     ) -> None:
         self.watch = watch
         self._options = options
         self._losses = losses
         self._on_left_over = on_left_over
-        self._on_expired = on_expired
         self._sessions: dict[_Key, DatagramSession] = {}
         self.left_over: deque[tuple[Datagram, Any]] = deque()
         self.draining = False
@@ -110,10 +107,6 @@ class SessionTable:
     def max_queued_datagrams(self) -> int:
         """How many may wait to be read."""
         return self._options.max_queued_datagrams
-
-    def session_expired(self, session: DatagramSession) -> None:
-        """Tell the server."""
-        self._on_expired(session)
 
     def session_closed(
         self, session: DatagramSession, unread: Collection[Datagram], *, pass_on: bool

@@ -8,7 +8,6 @@ import trio
 
 from .._transports.datagram_session import DatagramSession
 from .._vocabulary.options import check_count, check_seconds
-from .._vocabulary.reports import Timeout
 from .session_table import SessionTable
 from .udp import UDPServerOptions, UDPSockets
 
@@ -108,7 +107,6 @@ class UDPSessionServer(UDPSockets[DatagramSession]):
             watch=self._engine.deadlines,
             losses=self._losses,
             on_left_over=self._interrupt_receive,
-            on_expired=self._note_expiry,
         )
 
     def _check_options(self) -> None:
@@ -130,12 +128,6 @@ class UDPSessionServer(UDPSockets[DatagramSession]):
     async def _tell_of_drain(self) -> None:
         await self.wait_draining()
         self._sessions.begin_drain()
-
-    def _note_expiry(self, session: DatagramSession) -> None:
-        """For the event, and for ``finish``."""
-        record = self.current_request()
-        if record is not None and record.request is session:
-            record.note_timeout(Timeout.IDLE)
 
     def _end_run(self) -> None:
         self._sessions.end()

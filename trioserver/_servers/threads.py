@@ -19,6 +19,7 @@ from .._transports.stream import RequestStream
 from .._vocabulary.errors import ConfigError, HandshakeError, StreamTimeout
 from .._vocabulary.reports import Timeout
 from .base import BaseServer
+from .datagram import DatagramSockets
 from .loans import DatagramLoan, Loan, NoLoan
 from .stream import StreamServer
 from .synchronous import (
@@ -140,9 +141,11 @@ class ThreadingMixIn(BaseServer[Any]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        before = cls.__mro__[: cls.__mro__.index(ThreadingMixIn)]
-        if wrong := [base.__name__ for base in before if not issubclass(base, ThreadingMixIn)]:
-            raise TypeError(f"{cls.__name__}: ThreadingMixIn must come before {wrong[0]} among the bases")
+        for base in cls.__mro__[: cls.__mro__.index(ThreadingMixIn)]:
+            if issubclass(base, (StreamServer, DatagramSockets)) and not issubclass(base, ThreadingMixIn):
+                raise TypeError(
+                    f"{cls.__name__}: ThreadingMixIn must come before {base.__name__} among the bases"
+                )
 
     @cached_property
     def _limiter(self) -> trio.CapacityLimiter:

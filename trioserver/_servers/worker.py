@@ -47,18 +47,17 @@ async def call_in_thread(
     try:
         if not call.started:
             loan.close()
-        if error is None or (call.cancelled and _is_explained(error, loan)):
-            if error is not None:
-                logger.debug("A handler ended once it was cancelled: %s: %s", type(error).__name__, error)
-            await trio.lowlevel.checkpoint_if_cancelled()  # also where the thread was just done with it
+        if error is None or call.explains(error):
+            try:
+                await trio.lowlevel.checkpoint_if_cancelled()  # also where the thread was just done
+            except trio.Cancelled:
+                if error is not None:
+                    logger.debug("Handler of a cancelled request: %s: %s", type(error).__name__, error)
+                raise
         if error is not None:
             raise error
     finally:
         del error  # or its traceback would keep itself alive
-
-
-def _is_explained(error: BaseException, loan: Loan) -> bool:
-    return isinstance(error, Exception) and loan.cancellation_explains(error)
 
 
 class _Call:
@@ -90,7 +89,7 @@ class _Call:
             self._function()
         except BaseException as exc:
             self._end(exc, close=True)
-            if self._left and not _is_explained(exc, self._loan):
+            if self._left and not self.explains(exc):
                 logger.exception("Exception in a thread that was left to itself")  # nobody else hears of it
             raise
         else:
@@ -105,6 +104,16 @@ class _Call:
                 self._over = True
                 if not self._left:
                     self._error = error
+
+    def explains(self, error: BaseException) -> bool:
+        """Whether the cancellation, if there was one, may be all that there is to say of this error.
+
+        A client that goes as its request is cancelled may be faster than the cancellation.
+        """
+        if not isinstance(error, Exception):
+            return False
+        cancelled = self.cancelled and self._loan.cancellation_explains(error)
+        return cancelled or self._loan.is_peers_doing(error)
 
     async def run_to_the_end(self, limiter: trio.CapacityLimiter) -> None:
         """Call it, and wait for it, whatever happens."""
@@ -140,9 +149,8 @@ class _Call:
         except trio.Cancelled:
             with self._lock:
                 self._left = True
-                over = self._over
-            if not over:
-                self.cancelled = True
+                self.cancelled = not self._over
+            if self.cancelled:
                 self._loan.leave()
             elif self._error is not None:  # trio has thrown away what the thread had to say
                 raise self._error from None

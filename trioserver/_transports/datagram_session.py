@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
+from .._vocabulary.reports import Timeout
 from .stream import OPERATIONS_PER_CHECKPOINT
 
 if TYPE_CHECKING:
@@ -42,9 +43,6 @@ class SessionOwner(Protocol):
         """How many may wait to be read."""
         ...
 
-    def session_expired(self, session: DatagramSession) -> None:
-        """The end of the session was told to the handler, because the peer has said nothing for too long."""
-
     def session_closed(
         self, session: DatagramSession, unread: Collection[Datagram], *, pass_on: bool
     ) -> None:
@@ -69,6 +67,7 @@ class DatagramSession(trio.abc.Channel[bytes]):
       dropped: How many of its datagrams came while ``max_queued_datagrams`` were waiting.
       bytes_received: Bytes in the datagrams that the handler has got.
       bytes_sent: Bytes in those that it has sent.
+      timeouts: Which timeouts of the request have fired so far, in order, each once.
     """
 
     __slots__ = (
@@ -86,6 +85,7 @@ class DatagramSession(trio.abc.Channel[bytes]):
         "client_address",
         "dropped",
         "socket",
+        "timeouts",
         "watched_until",
     )
 
@@ -99,6 +99,7 @@ class DatagramSession(trio.abc.Channel[bytes]):
         self._budget = OPERATIONS_PER_CHECKPOINT
         self._closed = self._expired = self._truncated = self._read_any = False
         self.dropped = self.bytes_received = self.bytes_sent = 0
+        self.timeouts: tuple[Timeout, ...] = ()
         self.watched_until = _NEVER
 
     # For the handler.
@@ -142,7 +143,12 @@ class DatagramSession(trio.abc.Channel[bytes]):
     def _end_for_idleness(self) -> None:
         if not self._owner.draining and not self._expired:
             self._expired = True
-            self._owner.session_expired(self)
+            self.note_timeout(Timeout.IDLE)
+
+    def note_timeout(self, timeout: Timeout) -> None:
+        """Note that a timeout fired, for the event and for the handler's ``finish``."""
+        if timeout not in self.timeouts:
+            self.timeouts += (timeout,)
 
     @property
     def truncated(self) -> bool:
