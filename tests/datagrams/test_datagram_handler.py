@@ -67,7 +67,7 @@ async def test_handler_when_it_writes_nothing_then_nothing_is_sent() -> None:
             await super().finish()
 
     class InPlace(trioserver.DatagramRequestHandler):
-        def handle(self) -> None:  # type: ignore[override]
+        def handle(self) -> None:
             self.wfile.write(b"")
 
     assert (await served(Handler, b"hello"))[0] == []

@@ -26,14 +26,14 @@ def plain(request: trioserver.Datagram, client_address: Any, server: Any) -> Non
 class Plain(trioserver.DatagramRequestHandler):
     """A handler class as it is written for the stdlib, but for its base."""
 
-    def setup(self) -> None:  # type: ignore[override]
+    def setup(self) -> None:
         super().setup()
         self.greeting = b"you said "
 
-    def handle(self) -> None:  # type: ignore[override]
+    def handle(self) -> None:
         self.wfile.write(self.greeting + self.rfile.read())
 
-    def finish(self) -> None:  # type: ignore[override]
+    def finish(self) -> None:
         super().finish()
 
 
@@ -173,7 +173,7 @@ async def test_error_when_raised_in_place_then_is_handled_and_the_next_datagram_
             errors.append((request.data, client_address))
 
     class Failing(trioserver.DatagramRequestHandler):
-        def handle(self) -> None:  # type: ignore[override]
+        def handle(self) -> None:
             self.wfile.write(self.packet)
             if self.packet == b"bad":
                 raise ValueError(self.packet)
@@ -234,7 +234,7 @@ def test_methods_when_some_wait_and_some_do_not_then_the_class_is_refused() -> N
         async def setup(self) -> None:
             """Waits."""
 
-        def handle(self) -> None:  # type: ignore[override]
+        def handle(self) -> None:
             """Does not."""
 
     with pytest.raises(trioserver.ConfigError, match=r"setup is async, handle is plain"):

@@ -118,7 +118,7 @@ class Upper(trioserver.DatagramRequestHandler):
 class UpperInPlace(trioserver.DatagramRequestHandler):
     """The same without a task."""
 
-    def handle(self) -> None:  # type: ignore[override]
+    def handle(self) -> None:
         self.wfile.write(self.packet.upper())
 
 

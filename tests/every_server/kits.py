@@ -52,7 +52,7 @@ class AsyncDatagram(trioserver.DatagramRequestHandler):
 
 
 class InPlace(trioserver.DatagramRequestHandler):
-    def handle(self) -> None:  # type: ignore[override]
+    def handle(self) -> None:
         line = self.rfile.readline()
         if line == b"fail\n":
             raise Failed

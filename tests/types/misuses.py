@@ -119,5 +119,32 @@ async def use(server: trioserver.TCPServer) -> None:
     raise trioserver.LimitExceeded("too long")  # E: the limit is missing
 
 
+async def two(request: Any, client_address: Any) -> None:
+    """Takes too few arguments."""
+
+
+def in_place(request: trioserver.RequestStream, client_address: Any, server: object) -> None:
+    """A plain function for a datagram server, of the wrong request."""
+
+
+async def more(server: trioserver.TCPServer, session: trioserver.DatagramSession) -> None:
+    """Datagrams, TLS, threads and processes, in wrong ways."""
+    trioserver.UDPServer(("", 0), in_place)  # E
+    trioserver.UDPServer(("", 0), two)  # E
+    trioserver.UDPServer("localhost:80", good)  # E
+    trioserver.UDPSessionServer(("", 0), good, session_timeout="5")  # E
+    trioserver.TCPServer(("", 0), good, ssl_context="cert.pem")  # E
+    trioserver.TCPServer(("", 0), good, request_timeout="5")  # E
+    trioserver.ThreadingTCPServer(("", 0), two, max_threads=5)  # E
+    trioserver.ThreadingTCPServer(("", 0), in_place, max_thread=5)  # E
+    trioserver.ForkingTCPServer(("", 0), in_place, max_children="5")  # E
+    server.ssl_context = "cert.pem"  # E
+    server.request_timeout = "5"  # E
+    await session.send("text")  # E
+    session.send(b"text")  # E: not awaited
+    data: str = await session.receive()  # E
+    print(data)
+
+
 class Wrong(trioserver.StreamRequestHandler[int]):  # E: no server
     """The parameter has to be a server."""

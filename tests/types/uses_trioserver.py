@@ -7,6 +7,7 @@ also holds trio-typing.
 from __future__ import annotations
 
 import socket
+import socketserver
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_type
 
@@ -15,6 +16,7 @@ import trio
 import trioserver
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable
 
 
@@ -124,6 +126,68 @@ async def make_servers() -> None:
     stream: trioserver.StreamServerOptions = {"portable_io": True}
     base: trioserver.ServerOptions = {"timeout": None}
     print(stream, TextServer(None, TextHandler, **base))
+
+
+class Upper(trioserver.DatagramRequestHandler[trioserver.UDPServer]):
+    """A datagram handler whose methods are plain."""
+
+    def setup(self) -> None:
+        assert_type(self.packet, bytes)
+
+    def handle(self) -> None:
+        assert_type(self.server, trioserver.UDPServer)
+        assert_type(self.request, trioserver.Datagram)
+        self.wfile.write(self.rfile.read().upper())
+
+
+class SlowUpper(trioserver.DatagramRequestHandler):
+    """The same with a task."""
+
+    async def handle(self) -> None:
+        await self.socket.sendto(self.packet.upper(), self.client_address)
+
+    async def finish(self) -> None:
+        assert_type(self.timeouts, tuple[trioserver.Timeout, ...])
+        await super().finish()
+
+
+def in_place(request: trioserver.Datagram, client_address: Any, server: object) -> None:
+    """A datagram handler that does not wait."""
+    request.socket.sendto_nowait(request.data, client_address)
+
+
+async def session(request: trioserver.DatagramSession, client_address: Any, server: object) -> None:
+    """A handler of a peer's datagrams."""
+    async for data in request:
+        await request.send(data)
+
+
+class Blocking(socketserver.StreamRequestHandler):
+    """The stdlib's."""
+
+    def handle(self) -> None:
+        self.wfile.write(self.rfile.readline())
+
+
+class OwnThreadingServer(trioserver.ThreadingMixIn, trioserver.TCPServer):
+    """Made by hand."""
+
+
+async def make_more_servers(context: ssl.SSLContext) -> None:
+    """Datagrams, TLS, threads, processes."""
+    udp: trioserver.UDPServerOptions = {"max_packet_size": 1500, "request_timeout": 5}
+    trioserver.UDPServer(("127.0.0.1", 0), Upper, **udp)
+    trioserver.UDPServer(("127.0.0.1", 0), SlowUpper, max_requests=5)
+    trioserver.UnixDatagramServer("path", in_place, mode=0o600)
+    sessions = trioserver.UDPSessionServer(("127.0.0.1", 0), session, session_timeout=5)
+    assert_type(sessions.datagrams_lost.full_queues, int)
+    server = trioserver.TCPServer(("127.0.0.1", 0), function, ssl_context=context, handshake_timeout=5)
+    server.ssl_context = context
+    threads = trioserver.ThreadingTCPServer(("127.0.0.1", 0), Blocking, max_threads=5, ssl_context=context)
+    threads.max_threads = None
+    OwnThreadingServer(("127.0.0.1", 0), Blocking, daemon_threads=True)
+    trioserver.ForkingUnixStreamServer("path", Blocking, max_children=5)
+    assert_type((await threads.shutdown(5)).cancelled, int)
 
 
 async def main() -> None:

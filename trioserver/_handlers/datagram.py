@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 import trio
 
@@ -15,20 +15,40 @@ from .._transports.datagram_socket import Datagram, DatagramSocket
 from .base import BaseRequestHandler
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from typing_extensions import TypeVar
 
     from .._servers.base import BaseServer
+    from .._vocabulary.reports import Timeout
 
     ServerT = TypeVar("ServerT", bound=BaseServer[Any], default=BaseServer[Any])
+
+    # It is a BaseRequestHandler. But a checker would then refuse methods that are a plain ``def`` here, since
+    # those of that class are async; so to a checker it is a class beside that one.
+    class _Base(Generic[ServerT]):
+        finish_timeout: float
+        request: Datagram
+        client_address: Any
+        server: ServerT
+
+        @property
+        def timeouts(self) -> tuple[Timeout, ...]: ...
+
+        def __await__(self) -> Generator[Any, Any, None]: ...
+
+        async def _finish_shielded(self) -> None: ...
+
 else:
     from typing import TypeVar
 
     ServerT = TypeVar("ServerT")
+    _Base = BaseRequestHandler[Datagram, ServerT]
 
 logger = logging.getLogger("trioserver")
 
 
-class DatagramRequestHandler(BaseRequestHandler[Datagram, ServerT]):
+class DatagramRequestHandler(_Base[ServerT]):
     """A handler for datagram servers: what was written to ``self.wfile`` goes back as one datagram.
 
     ::

@@ -46,10 +46,10 @@ class LossCounts:
 
     def __init__(self) -> None:
         self.receive_buffer: int | None = 0
-        self.replies = 0
-        self.full_queues = 0
-        self.refused_sessions = 0
-        self.unread = 0
+        self.replies: int = 0
+        self.full_queues: int = 0
+        self.refused_sessions: int = 0
+        self.unread: int = 0
 
     def snapshot(self, in_kernel: int | None) -> DatagramsLost:
         """A frozen record, with what the sockets that are open add."""

@@ -90,7 +90,7 @@ class DatagramSession(trio.abc.Channel[bytes]):
     )
 
     def __init__(self, owner: SessionOwner, first: Datagram, client_address: Address) -> None:
-        self.client_address = client_address
+        self.client_address: Address = client_address
         self.socket: DatagramSocket = first.socket
         self._owner = owner
         self._queue: deque[Datagram] = deque((first,))
@@ -98,9 +98,11 @@ class DatagramSession(trio.abc.Channel[bytes]):
         self._heard_at = trio.current_time()
         self._budget = OPERATIONS_PER_CHECKPOINT
         self._closed = self._expired = self._truncated = self._read_any = False
-        self.dropped = self.bytes_received = self.bytes_sent = 0
+        self.dropped: int = 0
+        self.bytes_received: int = 0
+        self.bytes_sent: int = 0
         self.timeouts: tuple[Timeout, ...] = ()
-        self.watched_until = _NEVER
+        self.watched_until: float = _NEVER
 
     # For the handler.
 

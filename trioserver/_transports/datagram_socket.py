@@ -65,7 +65,7 @@ class DatagramSocket:
 
     def __init__(self, endpoint: DatagramEndpoint, losses: LossCounts) -> None:
         self._endpoint = endpoint
-        self.losses = losses
+        self.losses: LossCounts = losses
         """Where those who can not wait for room count what they drop."""
         self._closed = False
         self._budget = OPERATIONS_PER_CHECKPOINT
