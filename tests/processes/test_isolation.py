@@ -67,6 +67,28 @@ async def test_connection_when_closed_by_the_parent_then_other_processes_do_not_
             assert len(server.active_children) == 2
 
 
+async def test_sockets_of_other_servers_when_closed_then_are_not_kept_open_either(io_path: str) -> None:
+    """A process closes the sockets of all servers of its program, be they forking ones or not."""
+
+    async def wait_then_end(request: trioserver.RequestStream, client_address: Any, server: Any) -> None:
+        await request.send_all(b"r")
+        await request.receive_some(1)
+
+    plain = trioserver.TCPServer(("127.0.0.1", 0), wait_then_end, allow_reuse_address=False)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(plain.serve_forever)
+        async with client_of(plain) as asynchronous:
+            assert await receive_exactly(asynchronous, 1) == b"r"
+            async with serving(ready_then_wait) as forking, client_of(forking) as client:
+                assert await receive_exactly(client, 1) == b"r"
+                address = plain.server_address
+                await plain.shutdown()
+                assert await receive_all(asynchronous) == b""  # at once, and the process lives
+                with pytest.raises(ConnectionRefusedError):
+                    socket.create_connection(address).close()
+                assert len(forking.active_children) == 1
+
+
 async def test_connection_of_another_forking_server_when_closed_then_is_not_kept_open_either() -> None:
     """A process closes the sockets of all forking servers of its program."""
     async with serving(ready_then_wait) as one, client_of(one) as first:

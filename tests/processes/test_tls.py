@@ -67,9 +67,14 @@ async def test_connection_when_cancelled_then_the_client_can_tell_that_this_was_
 async def test_handshake_when_it_fails_then_is_an_event_and_a_line_at_debug(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As with the other servers; the message says what was wrong."""
+    """As with the other servers; the message says what was wrong, and `handle_error` is not called."""
+
+    async def handle_error(request: object, client_address: object) -> None:
+        raise AssertionError("this would stop the server")
+
     caplog.set_level("DEBUG", "trioserver")
     async with serving(secured, ssl_context=contexts[0]) as server:
+        server.handle_error = handle_error  # type: ignore[method-assign]
         async with client_of(server) as client:
             await client.send_all(b"GET / HTTP/1.0\r\n\r\n")
             await receive_all(client)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
+import weakref
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypedDict
 
 import trio
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from .._engine.requests import Request
     from .._vocabulary.events import Observer
     from .._vocabulary.reports import ServerStatistics, ShutdownReport
+
+
+opened_servers: Final[weakref.WeakValueDictionary[int, BaseServer[Any]]] = weakref.WeakValueDictionary()
+"""Every server of this process that was opened, by its ``id``: a forked child closes what is theirs."""
 
 
 class ServerOptions(TypedDict, total=False):
@@ -160,6 +165,7 @@ class BaseServer(ServerHooks[RequestT]):
 
     async def _open(self) -> bool:
         """Bind and activate unless that was done; returns whether this call did it."""
+        opened_servers[id(self)] = self
         if self._opened or not self._bind_and_activate:
             return False
         try:

@@ -10,7 +10,6 @@ import logging
 import signal
 import socket
 import sys
-import weakref
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
@@ -22,8 +21,8 @@ from .._transports.children import Child, fork
 from .._transports.stream import RequestStream
 from .._vocabulary.errors import HandlerProcessError, HandshakeError, LifecycleError
 from .._vocabulary.options import check_seconds
-from .._vocabulary.reports import Timeout
-from .base import BaseServer
+from .._vocabulary.reports import RequestState, Timeout
+from .base import BaseServer, opened_servers
 from .in_process import Kind, leave_to_parent, serve_in_child
 from .synchronous import (
     AnyServerOptions,
@@ -183,10 +182,6 @@ class ForkingMixIn(_Base):
         """The ids of the processes that serve requests now. Not to be signalled: use ``Request.cancel()``."""
         return frozenset(self._children)
 
-    async def _open(self) -> bool:
-        _forking_servers.add(self)
-        return await super()._open()
-
     # In the parent.
 
     def handshake_request(self, request: Any, client_address: Any) -> None:
@@ -199,7 +194,7 @@ class ForkingMixIn(_Base):
 
         Raises:
           HandlerProcessError: It ended with a status other than 0.
-          HandshakeError: The TLS handshake failed, or took too long.
+          HandshakeError: The TLS handshake failed, or took too long. `handle_error` is not called for it.
           OSError: There is no process, or no descriptor, to be had.
 
         Cancellation: terminates the process; see the class.
@@ -253,11 +248,11 @@ class ForkingMixIn(_Base):
     # In the child.
 
     def _serve_in_child(self, request: Any, client_address: Any, report: Report) -> int:
-        for server in tuple(_forking_servers):
+        for server in tuple(opened_servers.values()):
             leave_to_parent(server._engine, getattr(server, "sockets", ()), request)
-            server._is_copy = True
             # What acts on the old one may reach the epolls, which the parent uses.
             server._engine = Engine()
+        self._is_copy = True
         return serve_in_child(self, request, client_address, report)
 
     def finish_request(self, request: Any, client_address: Any) -> Any:
@@ -273,10 +268,6 @@ class ForkingMixIn(_Base):
                 "can stop it, which has to be told, by a signal to os.getppid(), say"
             )
         super().request_shutdown(grace_period)
-
-
-_forking_servers: weakref.WeakSet[ForkingMixIn] = weakref.WeakSet()
-"""All of them in this process: a child of one closes the sockets of the others, too."""
 
 
 def _check_untouched(request: Any) -> None:
@@ -295,9 +286,11 @@ def _check_untouched(request: Any) -> None:
 def _check_end(child: Child, record: Request[Any] | None) -> None:
     """Raise what the end of a process means, unless it is a good one."""
     kind, text = child.report[:1], child.report[1:].decode(errors="replace")
-    if kind == Kind.HANDSHAKE_TIMEOUT.value and record is not None:
-        record.note_timeout(Timeout.HANDSHAKE)
     if kind in (Kind.HANDSHAKE_TIMEOUT.value, Kind.HANDSHAKE_ERROR.value):
+        if record is not None:
+            record.enter(RequestState.HANDSHAKE)  # where it has failed: that is nothing for handle_error
+            if kind == Kind.HANDSHAKE_TIMEOUT.value:
+                record.note_timeout(Timeout.HANDSHAKE)
         raise HandshakeError(text)
     if kind == Kind.REPORTED.value:
         raise _QuietError(f"process {child.pid} of the handler raised {text}", exit_status=1)
