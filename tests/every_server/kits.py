@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import signal
 import socket
 import socketserver
 import ssl
+import time
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -100,7 +100,8 @@ class ProcessDatagram(socketserver.DatagramRequestHandler):
         if line == b"fail\n":
             raise Failed
         if line == b"hold\n":
-            signal.pause()
+            while True:  # and not pause(), for which a signal may come a moment too early
+                time.sleep(0.01)
         self.wfile.write(line)
 
 

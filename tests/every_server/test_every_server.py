@@ -203,7 +203,7 @@ async def test_p5_when_a_grace_period_is_over_then_what_still_runs_is_cancelled(
             assert await other.ask(b"echo\n") == b"echo\n"
             started = trio.current_time()
             report = await server.shutdown(0.05)
-            assert 0.05 <= trio.current_time() - started < 5
+            assert 0.05 <= trio.current_time() - started < 0.05 + 5 + 1  # a process has its finish_timeout
             assert report.cancelled >= 1
 
 
@@ -285,7 +285,7 @@ async def test_request_timeout_when_a_request_lasts_too_long_then_it_is_cancelle
     async with server.running():
         async with clients_of(kit, server, tmp_path, 1) as (client,):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(client.send, b"hold\n")
+                nursery.start_soon(send_in_vain, client)
                 await wait_until(lambda: server.statistics().cancelled == 1)
                 nursery.cancel_scope.cancel()
     (ended,) = (event for event in recorder.events if isinstance(event, trioserver.RequestEnded))
