@@ -196,22 +196,22 @@ def _end(engine: Engine, record: Request[Any]) -> None:
 @trio.lowlevel.enable_ki_protection
 def serve_in_place(engine: Engine, hooks: Hooks, request: Any, client_address: Any) -> None:
     """Serve a request at once, by a handler that does not wait; only what it raises needs a task."""
-    requests = engine.requests
-    id, started = requests.next_id(), 0.0
     engine.counts.accepted += 1
+    id: int | None = None
+    started = 0.0
     if engine.observers:
-        started = trio.current_time()
+        id, started = engine.requests.next_id(), trio.current_time()
         engine.observers.tell(RequestAccepted(time=started, request_id=id, client_address=client_address))
     try:
         _handle_in_place(hooks, request, client_address)
     except BaseException as exc:
-        record = requests.add(request, client_address, id)
+        record = engine.requests.add(request, client_address, id)
         engine.start(_sort_out_in_task, engine, hooks, record, exc)
     else:
         engine.counts.finished += 1  # P3
         received = getattr(request, "bytes_received", 0)
-        requests.bytes_received += received
-        if engine.observers:
+        engine.requests.bytes_received += received
+        if id is not None and engine.observers:
             now = trio.current_time()
             engine.observers.tell(
                 RequestEnded(
