@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+import trio.testing
 from forking import Server, ready_then_wait, serving
 from harness import client_of, receive_all, receive_exactly, wait_until
 
@@ -67,28 +69,6 @@ async def test_connection_when_closed_by_the_parent_then_other_processes_do_not_
             assert len(server.active_children) == 2
 
 
-async def test_sockets_of_other_servers_when_closed_then_are_not_kept_open_either(io_path: str) -> None:
-    """A process closes the sockets of all servers of its program, be they forking ones or not."""
-
-    async def wait_then_end(request: trioserver.RequestStream, client_address: Any, server: Any) -> None:
-        await request.send_all(b"r")
-        await request.receive_some(1)
-
-    plain = trioserver.TCPServer(("127.0.0.1", 0), wait_then_end, allow_reuse_address=False)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(plain.serve_forever)
-        async with client_of(plain) as asynchronous:
-            assert await receive_exactly(asynchronous, 1) == b"r"
-            async with serving(ready_then_wait) as forking, client_of(forking) as client:
-                assert await receive_exactly(client, 1) == b"r"
-                address = plain.server_address
-                await plain.shutdown()
-                assert await receive_all(asynchronous) == b""  # at once, and the process lives
-                with pytest.raises(ConnectionRefusedError):
-                    socket.create_connection(address).close()
-                assert len(forking.active_children) == 1
-
-
 async def test_connection_of_another_forking_server_when_closed_then_is_not_kept_open_either() -> None:
     """A process closes the sockets of all forking servers of its program."""
     async with serving(ready_then_wait) as one, client_of(one) as first:
@@ -100,6 +80,52 @@ async def test_connection_of_another_forking_server_when_closed_then_is_not_kept
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection(one.server_address).close()
             assert len(other.active_children) == 1
+
+
+@pytest.mark.parametrize("kind", ["tasks", "threads"])
+async def test_server_of_another_kind_when_it_ends_then_a_process_keeps_nothing_of_it_open(
+    kind: str, io_path: str
+) -> None:
+    """Its clients see the end of their connections, and nobody can connect to a port that nobody serves."""
+    sockets: set[int] = set()
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        kept = 0
+        for fd in range(256):
+            with contextlib.suppress(OSError):
+                kept += os.fstat(fd).st_ino in sockets
+        request.sendall(bytes([kept]))
+        request.recv(1)
+
+    async def wait(request: Any, client_address: Any, server: Any) -> None:
+        await request.receive_some()
+
+    def block(request: Any, client_address: Any, server: Any) -> None:
+        request.recv(1)
+
+    other: Any
+    if kind == "tasks":
+        other = trioserver.TCPServer(("127.0.0.1", 0), wait)
+    else:
+        other = trioserver.ThreadingTCPServer(("127.0.0.1", 0), block)
+    async with serving(handler) as forking, other.running():
+        address = other.server_address
+        async with client_of(other) as first, client_of(other) as second:
+            await wait_until(lambda: len(other.requests) == 2)
+            await trio.testing.wait_all_tasks_blocked()
+            sockets.update(os.fstat(r.request.socket.fileno()).st_ino for r in other.requests)
+            sockets.add(os.fstat(other.fileno()).st_ino)
+            async with client_of(forking) as client:
+                assert await receive_exactly(client, 1) == b"\0"
+                with trio.fail_after(5):
+                    await first.send_eof()
+                    assert await receive_all(first) == b""
+                    other.requests[-1].cancel()
+                    assert await receive_all(second) == b""
+                    await other.shutdown()
+                with pytest.raises(ConnectionRefusedError):
+                    socket.create_connection(address).close()
+                assert len(forking.active_children) == 1
 
 
 async def test_parent_when_connections_close_while_a_process_lives_then_does_not_spin(io_path: str) -> None:
@@ -128,12 +154,13 @@ async def test_parent_when_connections_close_while_a_process_lives_then_does_not
         assert time.process_time() - used < 0.05
 
 
-async def test_process_when_it_asks_the_server_to_stop_then_is_told_that_it_can_not() -> None:
+@pytest.mark.parametrize("method", ["request_shutdown", "shutdown"])
+async def test_process_when_it_asks_the_server_to_stop_then_is_told_that_it_can_not(method: str) -> None:
     """It has a copy; the server goes on."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         try:
-            server.request_shutdown()
+            getattr(server, method)()
         except trioserver.LifecycleError as error:
             request.sendall(str(error).encode())
 
@@ -289,3 +316,16 @@ async def test_process_when_even_the_report_fails_then_exits_all_the_same(
     async with serving(handler) as server, client_of(server) as client:
         assert await receive_all(client) == b""
         assert (await server.wait_ended()).exit_status == 1
+
+
+async def test_process_when_a_library_asks_which_event_loop_runs_then_is_told_that_none_does() -> None:
+    """sniffio would say trio, and ``asyncio.run`` would not change that."""
+    sniffio = pytest.importorskip("sniffio")
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        async def ask() -> str:
+            return str(sniffio.current_async_library())
+
+        request.sendall(asyncio.run(ask()).encode())
+
+    assert await answer(handler) == b"asyncio"

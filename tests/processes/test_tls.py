@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 import trustme
 from forking import Server, serving
-from harness import client_of, receive_all, receive_exactly
+from harness import client_of, receive_all, receive_exactly, wait_until
 
 import trioserver
 from trioserver import Outcome, Timeout
@@ -133,3 +137,47 @@ async def test_certificate_when_replaced_then_the_next_process_has_it(
                     with pytest.raises(trio.BrokenResourceError):
                         await client.do_handshake()
             server.ssl_context = contexts[0]
+
+
+async def test_process_when_it_sends_to_a_client_that_does_not_read_then_can_be_terminated(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    """SIGTERM is an exception in ``sendall()``, too, with a record half sent."""
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        try:
+            request.sendall(b"r" + b"x" * 20_000_000)
+        except SystemExit:
+            os._exit(7)
+
+    async with serving(handler, ssl_context=contexts[0]) as server, client_of(server) as raw:
+        client = trio.SSLStream(raw, contexts[1], server_hostname="localhost")
+        assert await receive_exactly(client, 1) == b"r"
+        (pid,) = server.active_children
+        await wait_until(lambda: _sleeps(pid))
+        server.requests[0].cancel()
+        event = await server.wait_ended()
+    assert (event.outcome, event.exit_status, event.timeouts) == (Outcome.CANCELLED, 7, ())
+
+
+def _sleeps(pid: int) -> bool:
+    """Whether it waits in a system call, as far as one can tell."""
+    if sys.platform != "linux":
+        time.sleep(0.2)
+        return True
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
+async def test_context_when_taken_from_the_class_then_nothing_is_served_in_plain_text(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    """It is an error of the request's, as on the other servers."""
+
+    class Secure(Server):
+        ssl_context = contexts[0]
+
+    async with Secure(lambda request, *_: request.sendall(b"secret")).running() as server:
+        del Secure.ssl_context
+        async with client_of(server) as client:
+            assert await receive_all(client) == b""
+        assert isinstance((await server.wait_ended()).error, trioserver.LifecycleError)

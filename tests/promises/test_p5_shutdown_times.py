@@ -211,3 +211,14 @@ async def test_p5_a_parent_task_of_the_server_may_shut_it_down() -> None:
         nursery.start_soon(sibling)
         await server.serve_forever()
     assert [report.cancelled for report in reports] == [1]
+
+
+async def test_request_shutdown_when_called_in_another_thread_then_raises_and_changes_nothing() -> None:
+    """It is for the trio thread alone; half a shutdown would stop the server at the next client."""
+
+    async def never(request: object, client_address: object, server: object) -> None: ...
+
+    async with trioserver.TCPServer(("127.0.0.1", 0), never).running() as server:
+        with pytest.raises(RuntimeError):
+            await trio.to_thread.run_sync(server.request_shutdown)
+        assert server.state is trioserver.State.SERVING

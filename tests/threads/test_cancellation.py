@@ -258,3 +258,36 @@ async def test_p9_when_requests_have_ended_then_nothing_of_them_is_kept(make: Ma
         await wait_until(lambda: not server.requests)
         streams = [thing for thing in gc.get_objects() if isinstance(thing, trioserver.RequestStream)]
         assert streams == []
+
+
+async def test_handler_when_it_calls_request_shutdown_then_the_server_stops(make: Make) -> None:
+    """In its thread, as programs of the stdlib's call ``shutdown()`` there."""
+
+    def handler(request: socket.socket, client_address: Any, server: Any) -> None:
+        server.request_shutdown(None)
+        request.sendall(b"bye")
+
+    server = make(handler)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.serve_forever)
+        async with client_of(server) as client:
+            assert await receive_all(client) == b"bye"
+    assert server.statistics().finished == 1
+
+
+async def test_handler_when_it_calls_shutdown_then_is_told_that_it_would_wait_for_itself(make: Make) -> None:
+    """At once, and not when it is awaited, which would never be; the shutdown is requested nevertheless."""
+    raised: list[BaseException] = []
+
+    def handler(request: socket.socket, client_address: Any, server: Any) -> None:
+        try:
+            server.shutdown(None)
+        except trioserver.WrongTask as error:
+            raised.append(error)
+
+    server = make(handler)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.serve_forever)
+        async with client_of(server) as client:
+            assert await receive_all(client) == b""
+    assert "request_shutdown()" in str(raised[0])

@@ -216,6 +216,7 @@ async def test_handler_when_it_exits_then_the_server_stops_and_raises_that(
             await client.send_all(b"!")
             await trio.sleep_forever()
     assert (server.statistics().failed, server.statistics().cancelled) == (1, 1)
+    await wait_until(lambda: not server._limiter.borrowed_tokens)  # a thread that was left ends now
 
 
 async def test_handler_when_its_client_is_gone_then_one_line_at_level_debug(
@@ -337,3 +338,16 @@ async def test_connection_when_the_handler_detaches_it_then_it_ends_with_the_req
         assert rest.recv(1) == b""
         with pytest.raises(BrokenPipeError):
             rest.send(b"x")
+
+
+async def test_socket_when_the_handler_duplicates_it_then_has_another_one_of_the_same_connection(
+    make: Make,
+) -> None:
+    """``dup()`` is that of a socket."""
+
+    def handler(request: socket.socket, client_address: Any, server: Any) -> None:
+        with request.dup() as again:
+            again.sendall(repr(again.gettimeout()).encode())
+
+    async with make(handler).running() as server:
+        assert await ask(server) == b"None"

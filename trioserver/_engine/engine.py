@@ -207,11 +207,12 @@ class Engine:
 
         Never waits. Asked for more than once, the earliest end holds.
         """
+        # First, since it raises in another thread, and half a shutdown must not be left behind there (P5).
+        now = trio.current_time() if self._nursery is not None else 0.0
         first = self.state is State.SERVING
         self.state = after(self.state, Act.SHUT_DOWN)
         if self._nursery is None:
             return
-        now = trio.current_time()
         if self._accept_scope is not None:
             self._accept_scope.cancel()
         scope = self._nursery.cancel_scope

@@ -163,6 +163,11 @@ class BaseServer(ServerHooks[RequestT]):
         """Give back what `server_bind` acquired."""
         self._opened = False
 
+    def _inherited_sockets(self) -> list[Any]:
+        """What a process that is forked now has a copy of: sockets, and connections, of this server's."""
+        streams = [record.stream for record in self._engine.requests if record.stream is not None]
+        return [*getattr(self, "sockets", ()), *(stream.socket for stream in streams)]
+
     async def _open(self) -> bool:
         """Bind and activate unless that was done; returns whether this call did it."""
         opened_servers[id(self)] = self

@@ -11,7 +11,7 @@ import enum
 import logging
 import os
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .._transports.addresses import format_address
 from .._transports.blocking_streams import BlockingConnection
@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable
 
-    from .._engine.engine import Engine
     from .._transports.in_child import Report
 
 logger = logging.getLogger("trioserver")
+
+_FOR_EVER: Final = 1_000_000.0
+"""Seconds that one wait over TLS may take. Without any bound it is OpenSSL that waits, and goes on with a
+record that a signal has interrupted half-way, so that neither SIGTERM nor Ctrl-C would get to the handler."""
 
 
 class Kind(enum.Enum):
@@ -39,7 +42,7 @@ class Kind(enum.Enum):
     HANDSHAKE_TIMEOUT = b"T"
 
 
-def leave_to_parent(engine: Engine, sockets: Iterable[Any], request: object) -> None:
+def leave_to_parent(sockets: Iterable[Any], request: object) -> None:
     """Close the process's descriptors of a server's sockets and connections, but for its own request's.
 
     The objects know nothing of it afterwards: they must not close somebody else's descriptor later.
@@ -49,8 +52,7 @@ def leave_to_parent(engine: Engine, sockets: Iterable[Any], request: object) -> 
         own = request.socket
     elif isinstance(request, Datagram):
         own = request.socket.socket
-    connections = [record.stream.socket for record in engine.requests if record.stream is not None]
-    for sock in (*sockets, *connections):
+    for sock in sockets:
         if sock is not own and isinstance(sock, socket.socket) and sock.fileno() != -1:
             os.close(sock.detach())
 
@@ -64,7 +66,8 @@ def serve_in_child(server: Any, request: Any, client_address: Any, report: Repor
             context: ssl.SSLContext | None = getattr(server, "ssl_context", None)
             if context is not None and not _shake_hands(server, connection, context, report):
                 return 1
-            connection.socket.settimeout(socket.getdefaulttimeout())  # it blocks, as that of accept()
+            timeout = socket.getdefaulttimeout()  # it blocks, as that of accept()
+            connection.socket.settimeout(_FOR_EVER if timeout is None and context is not None else timeout)
         elif isinstance(request, Datagram):
             loan = DatagramLoan(request)
         server.finish_request(loan.request, client_address)

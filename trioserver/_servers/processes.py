@@ -24,6 +24,7 @@ from .._vocabulary.options import check_seconds
 from .._vocabulary.reports import RequestState, Timeout
 from .base import BaseServer, opened_servers
 from .in_process import Kind, leave_to_parent, serve_in_child
+from .stream import StreamServer
 from .synchronous import (
     AnyServerOptions,
     SynchronousHandler,
@@ -37,13 +38,14 @@ from .unix import UnixStreamServer
 from .unix_datagram import UnixDatagramServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Coroutine, Iterable
 
     from typing_extensions import Unpack
 
     from .._engine.requests import Request
     from .._transports.adopt import Adoptable
     from .._transports.in_child import Report
+    from .._vocabulary.reports import ShutdownReport
 
     _Base = BaseServer[Any]
 else:
@@ -82,6 +84,9 @@ class ForkingMixIn(_Base):
     **In the process** there is a copy of everything. The server's attributes are those at the time of the
     fork, and nothing that is done to them gets back. Its sockets and the other connections are closed there.
     Asking the copy to stop is a LifecycleError; its other methods see a server that is not being served.
+    Over TLS the socket has a timeout of eleven days, and not none: OpenSSL, left to itself, goes on after a
+    signal, and SIGTERM would not get to a handler that sends to a client which does not read.
+
     Nothing of trio's may be used: ``trio.run`` works only in a new thread (``asyncio.run`` works).
     `finish_request` is called in the process, and is a plain function; all other methods are called in the
     parent. Exit handlers are not run, buffers other than those of ``sys.stdout`` and ``sys.stderr`` not
@@ -186,6 +191,8 @@ class ForkingMixIn(_Base):
 
     def handshake_request(self, request: Any, client_address: Any) -> None:
         """Nothing: the TLS handshake is made in the process, which then has the keys."""
+        if isinstance(self, StreamServer):
+            self._check_still_tls(self.ssl_context)  # it may have been the class's: no plain text instead
 
     # Ctrl-C must not strike between the fork and the note of it (P2), nor while the process is ended (P1).
     @trio.lowlevel.enable_ki_protection
@@ -249,7 +256,7 @@ class ForkingMixIn(_Base):
 
     def _serve_in_child(self, request: Any, client_address: Any, report: Report) -> int:
         for server in tuple(opened_servers.values()):
-            leave_to_parent(server._engine, getattr(server, "sockets", ()), request)
+            leave_to_parent(server._inherited_sockets(), request)
             # What acts on the old one may reach the epolls, which the parent uses.
             server._engine = Engine()
         self._is_copy = True
@@ -262,12 +269,21 @@ class ForkingMixIn(_Base):
     def request_shutdown(self, grace_period: float | None = 0.0) -> None:
         """Stop serving soon; see ``BaseServer.request_shutdown``. In a handler's process: a
         LifecycleError."""
+        self._refuse_copy()
+        super().request_shutdown(grace_period)
+
+    def shutdown(self, grace_period: float | None = 0.0) -> Coroutine[Any, Any, ShutdownReport]:
+        """Stop serving, and wait for it; see ``BaseServer.shutdown``. In a handler's process: a
+        LifecycleError."""
+        self._refuse_copy()  # now, and not when it is awaited, which a synchronous handler would not do
+        return super().shutdown(grace_period)
+
+    def _refuse_copy(self) -> None:
         if self._is_copy:
             raise LifecycleError(
                 "this process serves one request and has a copy of the server: only the server's own process "
                 "can stop it, which has to be told, by a signal to os.getppid(), say"
             )
-        super().request_shutdown(grace_period)
 
 
 def _check_untouched(request: Any) -> None:

@@ -16,7 +16,7 @@ from .._transports.addresses import format_address
 from .._transports.blocking_streams import BlockingConnection
 from .._transports.datagram_socket import Datagram
 from .._transports.stream import RequestStream
-from .._vocabulary.errors import ConfigError, HandshakeError, StreamTimeout
+from .._vocabulary.errors import ConfigError, HandshakeError, StreamTimeout, WrongTask
 from .._vocabulary.reports import Timeout
 from .base import BaseServer
 from .datagram import DatagramSockets
@@ -33,11 +33,12 @@ from .worker import call_in_thread
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable, Coroutine, Iterable
 
     from typing_extensions import Unpack
 
     from .._transports.adopt import Adoptable
+    from .._vocabulary.reports import ShutdownReport
 
 logger = logging.getLogger("trioserver")
 
@@ -74,8 +75,11 @@ class ThreadingMixIn(BaseServer[Any]):
 
     The request belongs to a task, as ever. `process_request_thread` and `finish_request` are called in the
     thread, and are plain functions; every other hook is called in the trio thread, with the `RequestStream`
-    or `Datagram` as its request. ``trio.from_thread`` is the way from the one to the other, for the server's
-    methods as well: ``trio.from_thread.run_sync(self.server.request_shutdown)``.
+    or `Datagram` as its request. A handler may call ``self.server.request_shutdown()``; for all other methods
+    of the server ``trio.from_thread`` is the way.
+
+    A ``SystemExit`` of a handler, or another exception that is no ``Exception``, stops the server and is
+    raised by ``serve_forever()`` (P4). In the stdlib it ends the thread alone.
 
     **Cancelled**, at the end of a grace period, say, a request's connection is shut down in both directions:
     what blocks in receiving from or sending to the client ends at once. The task then waits for the thread
@@ -110,8 +114,9 @@ class ThreadingMixIn(BaseServer[Any]):
     """Whether a cancelled request does not wait for its thread. The stdlib's: whether the process does not.
 
     If true, its connection is shut down and closed, and it ends; the thread is left to itself, and goes on
-    counting in ``max_threads``. P1 then holds for tasks and connections, not for that thread. An error
-    that it raises later can only be logged. The process does not wait for threads of trio's in any case.
+    counting in ``max_threads``: meanwhile a request that was accepted may have to wait for a thread. P1 then
+    holds for tasks and connections, not for that thread. An error that it raises later can only be logged.
+    The process does not wait for threads of trio's in any case.
     In the thread ``trio.from_thread.run`` then runs its function in a task that is not the request's.
     """
 
@@ -166,6 +171,10 @@ class ThreadingMixIn(BaseServer[Any]):
         limit, threads = super().request_limit, self.max_threads
         return limit if threads is None else threads if limit is None else min(limit, threads)
 
+    def _inherited_sockets(self) -> list[Any]:
+        threads = [connection.socket for connection in self._connections.values()]
+        return [*super()._inherited_sockets(), *threads]
+
     @property
     def serves_in_place(self) -> bool:
         """False: each request has a task, which has a thread."""
@@ -184,6 +193,30 @@ class ThreadingMixIn(BaseServer[Any]):
                     f"and its own is a {type(sock).__name__}; on other ones serve asynchronous handlers"
                 )
         super()._begin_accept()
+
+    # Called by handlers, too, and then in their threads.
+
+    def request_shutdown(self, grace_period: float | None = 0.0) -> None:
+        """Stop serving soon; see ``BaseServer.request_shutdown``. A handler may call it in its thread."""
+        if trio.lowlevel.in_trio_run():
+            super().request_shutdown(grace_period)
+        else:
+            trio.from_thread.run_sync(super().request_shutdown, grace_period)
+
+    def shutdown(self, grace_period: float | None = 0.0) -> Coroutine[Any, Any, ShutdownReport]:
+        """Stop serving, and wait for it; see ``BaseServer.shutdown``.
+
+        Raises:
+          WrongTask: A handler called it in its thread: it would wait for itself. The shutdown is requested
+            nevertheless.
+        """
+        if not trio.lowlevel.in_trio_run():  # now, and not when it is awaited, which a handler would not do
+            self.request_shutdown(grace_period)
+            raise WrongTask(
+                "shutdown() waits until every request of the server is done, and was called in the thread of "
+                "one: call request_shutdown() there, which does not wait"
+            )
+        return super().shutdown(grace_period)
 
     # In the request's task.
 

@@ -86,6 +86,17 @@ class BlockingSocket(socket.socket):
         if self.fileno() == -1:  # and not later, by the last file that was made of it
             self._shutdown(socket.SHUT_WR)
 
+    def dup(self) -> socket.socket:  # type: ignore[override]  # that of the stdlib is of this class
+        """Another descriptor of the connection, as a plain socket: the stdlib would call our constructor."""
+        fd = socket.dup(self.fileno())
+        try:
+            sock = socket.socket(self.family, self.type, self.proto, fileno=fd)
+        except BaseException:
+            socket.close(fd)
+            raise
+        sock.settimeout(self.gettimeout())
+        return sock
+
     def detach(self) -> int:
         """Give up the descriptor; the connection ends with the request nevertheless."""
         self.detached = True

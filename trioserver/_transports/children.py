@@ -40,8 +40,7 @@ class Child:
       pid: Its process id.
       ended: Whether it has ended, and was reaped.
       exit_status: As ``subprocess``'s ``returncode``; ``None`` while it runs, and when somebody else has
-      reaped
-        it: another part of the program, or the kernel where SIGCHLD is ignored, see waitpid(2).
+        reaped it: another part of the program, or the kernel where SIGCHLD is ignored, see waitpid(2).
       report: What it had to say, once it has ended.
     """
 
@@ -61,14 +60,16 @@ class Child:
         while not self.poll():
             if self._pidfd is not None:
                 await trio.lowlevel.wait_readable(self._pidfd)
-            elif hasattr(os, "waitid"):
-                # The thread ends when the child does, also when it is no longer waited for.
-                await trio.to_thread.run_sync(
-                    _wait_in_thread, self.pid, abandon_on_cancel=True, limiter=_NO_LIMIT
-                )
-            else:  # macOS before Python 3.13
-                await trio.sleep(pause)
-                pause = min(_LONGEST_PAUSE, pause * 2)
+                continue
+            if hasattr(os, "waitid"):
+                with contextlib.suppress(RuntimeError):  # there is no thread to be had
+                    # The thread ends when the child does, also when it is no longer waited for.
+                    await trio.to_thread.run_sync(
+                        _wait_in_thread, self.pid, abandon_on_cancel=True, limiter=_NO_LIMIT
+                    )
+                    continue
+            await trio.sleep(pause)  # macOS before Python 3.13 comes here, too
+            pause = min(_LONGEST_PAUSE, pause * 2)
 
     def poll(self) -> bool:
         """Reap it if it has ended; whether it has."""
@@ -145,8 +146,10 @@ def fork(serve: Callable[[Report], int]) -> Child:
         os.set_blocking(reader, False)
         # No signal may get to the child before it has left its parent: the handlers that it inherits are
         # trio's.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         try:
+            # In here: it runs the handlers of signals that have come already, and these may raise.
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             pid = os.fork()
             if pid == 0:
                 run_in_child(serve, reader, writer, mask)
@@ -167,8 +170,7 @@ def _permit_fork_beside_threads() -> None:
     """Keep Python from warning of a fork where there are threads, by a filter for this module alone.
 
     The warning (from 3.12 on) is about locks that another thread may hold for ever in the child. It can not
-    be
-    followed: trio has worker threads. And where warnings are errors it is raised after the fork, in the
+    be followed: trio has worker threads. And where warnings are errors it is raised after the fork, in the
     parent, which then does not know that it has a child. A filter that is removed again would change other
     threads' filters, and each change makes Python repeat all warnings that it has given.
     """

@@ -74,6 +74,8 @@ def _leave_parent(mask: Iterable[Any]) -> None:
             signal.signal(signum, default)
     signal.signal(signal.SIGTERM, _terminate)
     sys.set_asyncgen_hooks(None, None)  # trio's would wake the parent, too
+    if (sniffio := sys.modules.get("sniffio")) is not None:
+        sniffio.thread_local.name = None  # so that libraries which ask do not take this for trio's thread
     signal.pthread_sigmask(signal.SIG_SETMASK, set(mask) - {signal.SIGTERM})
 
 
