@@ -219,6 +219,6 @@ async def test_request_shutdown_when_called_in_another_thread_then_raises_and_ch
     async def never(request: object, client_address: object, server: object) -> None: ...
 
     async with trioserver.TCPServer(("127.0.0.1", 0), never).running() as server:
-        with pytest.raises(RuntimeError):
+        with pytest.raises(trioserver.LifecycleError, match="from_thread"):
             await trio.to_thread.run_sync(server.request_shutdown)
         assert server.state is trioserver.State.SERVING

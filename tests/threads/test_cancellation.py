@@ -291,3 +291,23 @@ async def test_handler_when_it_calls_shutdown_then_is_told_that_it_would_wait_fo
         async with client_of(server) as client:
             assert await receive_all(client) == b""
     assert "request_shutdown()" in str(raised[0])
+
+
+async def test_handler_when_it_cancels_a_request_in_its_thread_then_is_refused_and_nothing_hangs(
+    make: Make,
+) -> None:
+    """Half of a cancellation would be left, and the request never end."""
+    raised: list[BaseException] = []
+
+    def handler(request: socket.socket, client_address: Any, server: Any) -> None:
+        try:
+            server.requests[0].cancel()
+        except trioserver.LifecycleError as error:
+            raised.append(error)
+        request.recv(1)
+
+    async with make(handler).running() as server:
+        async with client_of(server):
+            await wait_until(lambda: raised)
+            assert (await server.shutdown()).cancelled == 1
+    assert "trio.from_thread.run_sync()" in str(raised[0])

@@ -23,7 +23,7 @@ from .._vocabulary.lifecycle import RUNNING, Act, State, after
 from .._vocabulary.reports import Counts, ServerStatistics, ShutdownReport
 from .exceptions import merge, without_cancelled, without_our_layer
 from .observers import Observers
-from .requests import Registry
+from .requests import Registry, refuse_other_threads
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -207,12 +207,13 @@ class Engine:
 
         Never waits. Asked for more than once, the earliest end holds.
         """
-        # First, since it raises in another thread, and half a shutdown must not be left behind there (P5).
-        now = trio.current_time() if self._nursery is not None else 0.0
+        if self._nursery is not None:
+            refuse_other_threads("request_shutdown")  # before anything is changed (P5)
         first = self.state is State.SERVING
         self.state = after(self.state, Act.SHUT_DOWN)
         if self._nursery is None:
             return
+        now = trio.current_time()
         if self._accept_scope is not None:
             self._accept_scope.cancel()
         scope = self._nursery.cancel_scope

@@ -8,12 +8,34 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import trio
 
 from .._transports.stream import RequestStream
+from .._vocabulary.errors import LifecycleError
 from .._vocabulary.reports import Outcome, RequestState, Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RequestT = TypeVar("RequestT")
+
+
+def in_trio_thread() -> bool:
+    """Whether trio runs in this thread."""
+    try:
+        trio.lowlevel.current_trio_token()
+    except RuntimeError:
+        return False
+    return True
+
+
+def refuse_other_threads(method: str) -> None:
+    """Raise LifecycleError outside of the trio thread, before anything is changed.
+
+    A cancel scope that is cancelled elsewhere raises when it is half done: it counts as cancelled from then
+    on, and what runs in it never ends, whoever cancels it later.
+    """
+    if not in_trio_thread():
+        raise LifecycleError(
+            f"{method}() is for the trio thread: another one calls it through trio.from_thread.run_sync()"
+        )
 
 
 class Request(Generic[RequestT]):
@@ -104,7 +126,11 @@ class Request(Generic[RequestT]):
         """Cancel this request and no other. Its outcome is then ``CANCELLED``, unless it ends first.
 
         Does nothing when it has ended.
+
+        Raises:
+          LifecycleError: Called in another thread than trio's; nothing has happened then.
         """
+        refuse_other_threads("cancel")
         self.cancel_called = True
         if self._scope is not None:
             self._scope.cancel()

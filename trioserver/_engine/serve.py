@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import math
 from typing import TYPE_CHECKING, Any
@@ -202,11 +203,12 @@ def serve_in_place(engine: Engine, hooks: Hooks, request: Any, client_address: A
     if engine.observers:
         id, started = engine.requests.next_id(), trio.current_time()
         engine.observers.tell(RequestAccepted(time=started, request_id=id, client_address=client_address))
+    context = contextvars.copy_context()  # as a task would have it: what it sets is not the next request's
     try:
-        _handle_in_place(hooks, request, client_address)
+        context.run(_handle_in_place, hooks, request, client_address)
     except BaseException as exc:
         record = engine.requests.add(request, client_address, id)
-        engine.start(_sort_out_in_task, engine, hooks, record, exc)
+        context.run(engine.start, _sort_out_in_task, engine, hooks, record, exc)
     else:
         engine.counts.finished += 1  # P3
         received = getattr(request, "bytes_received", 0)

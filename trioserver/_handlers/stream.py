@@ -104,7 +104,7 @@ class StreamRequestHandler(BaseRequestHandler[RequestStream, ServerT]):
     async def starttls(
         self, ssl_context: ssl.SSLContext, *, timeout: float | None = HANDSHAKE_TIMEOUT
     ) -> None:
-        """Go on over TLS, for protocols that begin in plain text; see `RequestStream.starttls`.
+        r"""Go on over TLS, for protocols that begin in plain text; see `RequestStream.starttls`.
 
         ::
 

@@ -291,11 +291,15 @@ class BaseServer(ServerHooks[RequestT]):
             timed_out = scope.cancelled_caught
             # Still "accepting", though nothing more is accepted: when it ends the drain begins, and that
             # would tell the very request that waits for its first bytes to end.
-            await self._engine.wait_no_requests()
+            await self._wait_served()
 
         await self._run(accept)
         if timed_out:
             await self.handle_timeout()
+
+    async def _wait_served(self) -> None:
+        """Wait, after ``handle_request()`` has accepted one request, until it has ended."""
+        await self._engine.wait_no_requests()
 
     async def _run(self, accept: Callable[[], Awaitable[None]]) -> None:
         """Run the engine, with the server open."""

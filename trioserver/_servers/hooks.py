@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic
 import trio
 
 from .._transports.addresses import format_address
+from .._transports.datagram_socket import is_of_peer
 from .._transports.stream import RequestStream
 from .._vocabulary.errors import ConfigError, StreamTimeout, TransportError
 from .._vocabulary.reports import Timeout
@@ -151,7 +152,7 @@ def is_peers_doing(error: BaseException, request: object) -> bool:
         return all(is_peers_doing(part, request) for part in error.exceptions)
     if isinstance(error, StreamTimeout):
         return isinstance(request, RequestStream) and Timeout.WAIT in request.timeouts
-    if isinstance(error, TransportError):
+    if isinstance(error, TransportError) or is_of_peer(error):
         return True
     # The very error that was seen on this connection: another connection that the handler uses may break,
     # too.

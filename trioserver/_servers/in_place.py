@@ -6,8 +6,7 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-import trio
-
+from .._transports.datagram_socket import NoRoom
 from .._vocabulary.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def _call_function(handler: Callable[..., Any]) -> ServeInPlace:
         try:
             if (result := handler(request, client_address, server)) is not None:
                 _refuse_awaitable(result, handler)
-        except trio.WouldBlock:  # it may not wait, and so the reply is lost
+        except NoRoom:  # it may not wait, and so the reply is lost
             request.socket.losses.replies += 1
 
     return serve
@@ -99,7 +98,7 @@ def _call_methods(handler: type, methods: Container[str]) -> ServeInPlace:
             finally:
                 if has_finish and (result := served.finish()) is not None:
                     _refuse_awaitable(result, served.finish)
-        except trio.WouldBlock:
+        except NoRoom:
             request.socket.losses.replies += 1
 
     return serve
@@ -107,6 +106,8 @@ def _call_methods(handler: type, methods: Container[str]) -> ServeInPlace:
 
 def _refuse_awaitable(result: Any, function: Any) -> None:
     """Raise TypeError if a function that seemed to be a plain ``def`` is none."""
+    if inspect.isgenerator(result) or inspect.isasyncgen(result):
+        raise TypeError(f"{function!r} has a 'yield': it returned {result!r}, of which nothing has run")
     if result is DONE or not hasattr(result, "__await__"):
         return
     if inspect.iscoroutine(result):

@@ -37,6 +37,7 @@ class SessionTable:
 
     Attributes:
       draining: Whether the server begins to stop.
+      filled: The session whose queue has become full by the last datagram.
       left_over: Datagrams, with their senders, that an ended session has not read; they go before others.
     """
 
@@ -54,6 +55,7 @@ class SessionTable:
         self._on_left_over = on_left_over
         self._sessions: dict[_Key, DatagramSession] = {}
         self.left_over: deque[tuple[Datagram, Any]] = deque()
+        self.filled: DatagramSession | None = None
         self.draining = False
 
     def __len__(self) -> int:
@@ -72,6 +74,7 @@ class SessionTable:
     def end(self) -> None:
         """A run of the server has ended, with all requests."""
         self.draining = True
+        self.filled = None
         self.keep_only(())
         self._losses.unread += len(self.left_over)
         self.left_over.clear()
@@ -89,6 +92,8 @@ class SessionTable:
             return False
         if not session.deliver(datagram):
             self._losses.full_queues += 1
+        elif session.queued >= self.max_queued_datagrams:
+            self.filled = session
         return True
 
     def keep_only(self, alive: Container[int]) -> None:

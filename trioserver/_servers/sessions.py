@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 DATAGRAM_BATCH: Final = 64
 """Datagrams that are read without a checkpoint (P10): as many as the engine accepts requests."""
 
+_TURNS: Final = 8
+"""Turns that a session has to make room, when its queue has become full: as many as it takes to read half of
+64, eight a turn, and no more, since it may not be reading at all."""
+
 
 class UDPSessionServerOptions(UDPServerOptions, total=False):
     """The options of `UDPSessionServer` that may be given as keywords."""
@@ -79,8 +83,8 @@ class UDPSessionServer(UDPSockets[DatagramSession]):
     max_queued_datagrams: int = DATAGRAM_BATCH
     """How many of a session's datagrams may wait to be read; a further one is dropped and counted.
 
-    The default, 64, is as many as are read before the sessions get their turn: so no burst that came when the
-    queue was empty is dropped only because they had none. Bounded for P9: a peer sends as fast as it likes.
+    When it has become full its session gets a few turns before more is read: so no burst is dropped only because
+    the handler had none. The default is 64. Bounded for P9: a peer sends as fast as it likes.
     """
 
     _option_types: ClassVar[type] = UDPSessionServerOptions
@@ -150,9 +154,25 @@ class UDPSessionServer(UDPSockets[DatagramSession]):
                 return sessions.new(datagram, client_address), client_address
             self._losses.refused_sessions += 1
 
+    async def _wait_served(self) -> None:
+        await self._engine.run_beside(self._pass_on, self._engine.wait_no_requests)
+
+    async def _pass_on(self) -> None:
+        """Give the session that ``handle_request()`` waits for its datagrams; there is no other one."""
+        while True:
+            if not self._sessions.deliver(*await self._next_datagram()):
+                self._losses.refused_sessions += 1
+
     async def _next_datagram(self) -> tuple[Datagram, Any]:
         """Take the next datagram, with a checkpoint after every 64 that need no wait (P10)."""
-        if self._read_in_a_row >= DATAGRAM_BATCH:
+        if (filled := self._sessions.filled) is not None:  # the kernel's buffer may have room where it has not
+            self._sessions.filled = None
+            self._read_in_a_row = 0
+            for _ in range(_TURNS):
+                await trio.lowlevel.checkpoint()
+                if filled.queued * 2 <= self.max_queued_datagrams or filled.closed:
+                    break
+        elif self._read_in_a_row >= DATAGRAM_BATCH:
             self._read_in_a_row = 0
             await trio.lowlevel.checkpoint()
         self._read_in_a_row += 1

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 import trio
 
+from .._engine.requests import in_trio_thread
 from .._transports.addresses import format_address
 from .._transports.blocking_streams import BlockingConnection
 from .._transports.datagram_socket import Datagram
@@ -198,7 +199,7 @@ class ThreadingMixIn(BaseServer[Any]):
 
     def request_shutdown(self, grace_period: float | None = 0.0) -> None:
         """Stop serving soon; see ``BaseServer.request_shutdown``. A handler may call it in its thread."""
-        if trio.lowlevel.in_trio_run():
+        if in_trio_thread():
             super().request_shutdown(grace_period)
         else:
             trio.from_thread.run_sync(super().request_shutdown, grace_period)
@@ -210,7 +211,7 @@ class ThreadingMixIn(BaseServer[Any]):
           WrongTask: A handler called it in its thread: it would wait for itself. The shutdown is requested
             nevertheless.
         """
-        if not trio.lowlevel.in_trio_run():  # now, and not when it is awaited, which a handler would not do
+        if not in_trio_thread():  # now, and not when it is awaited, which a handler would not do
             self.request_shutdown(grace_period)
             raise WrongTask(
                 "shutdown() waits until every request of the server is done, and was called in the thread of "

@@ -21,6 +21,21 @@ _FIRST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 0.05
 
 
+class NoRoom(trio.WouldBlock):
+    """The kernel has no room for a datagram: ours, and not what a handler's own channel says when it is full."""
+
+
+def _of_peer(error: OSError) -> OSError:
+    """Note that a send failed because of the peer, for `is_of_peer`: its class is an application's, too."""
+    error.of_peer = True  # type: ignore[attr-defined]
+    return error
+
+
+def is_of_peer(error: BaseException) -> bool:
+    """Whether a `DatagramSocket` has raised this because the peer is gone or can not be reached."""
+    return getattr(error, "of_peer", False) is True
+
+
 class Datagram(NamedTuple):
     """One datagram: what a handler of a `DatagramServer` gets as its ``request``.
 
@@ -61,7 +76,7 @@ class DatagramSocket:
     closed when the server has ended, after the last handler.
     """
 
-    __slots__ = ("_budget", "_closed", "_endpoint", "_others", "_waiting", "losses")
+    __slots__ = ("_budget", "_closed", "_endpoint", "_others", "_stuck", "_waiting", "losses")
 
     def __init__(self, endpoint: DatagramEndpoint, losses: LossCounts) -> None:
         self._endpoint = endpoint
@@ -71,6 +86,7 @@ class DatagramSocket:
         self._budget = OPERATIONS_PER_CHECKPOINT
         self._waiting = False  # whether a task waits for room in the kernel; the others wait for it
         self._others = trio.lowlevel.ParkingLot()
+        self._stuck: dict[Address, trio.lowlevel.ParkingLot] = {}  # who waits behind a task that polls
 
     @property
     def endpoint(self) -> DatagramEndpoint:
@@ -109,13 +125,32 @@ class DatagramSocket:
             return self.sendto_nowait(data, address)
         except trio.WouldBlock:
             pass
-        pause = 0.0
-        while True:
-            await self._wait_room(pause)
-            try:
-                return self.sendto_nowait(data, address)
-            except trio.WouldBlock:
-                pause = min(_LONGEST_PAUSE, pause * 2 or _FIRST_PAUSE)
+        await self._wait_room(0.0)
+        try:
+            return self.sendto_nowait(data, address)
+        except trio.WouldBlock:
+            return await self._send_in_turn(data, address)
+
+    async def _send_in_turn(self, data: ReadableBuffer, address: Address) -> int:
+        """Send to a client whose queue is full: one task polls for it, whatever wants to be sent (P7)."""
+        pause = _FIRST_PAUSE
+        if (queue := self._stuck.get(address)) is not None:
+            await queue.park()  # until this one is to poll, since another has sent: there may be more room
+            pause = 0.0
+        else:
+            queue = self._stuck[address] = trio.lowlevel.ParkingLot()
+        try:
+            while True:
+                await self._wait_room(pause)
+                try:
+                    return self.sendto_nowait(data, address)
+                except trio.WouldBlock:
+                    pause = min(_LONGEST_PAUSE, pause * 2 or _FIRST_PAUSE)
+        finally:
+            if queue:
+                queue.unpark()
+            else:
+                del self._stuck[address]
 
     async def _wait_room(self, pause: float) -> None:
         """Wait until there may be room.
@@ -153,13 +188,13 @@ class DatagramSocket:
             raise trio.ClosedResourceError("this socket was closed")
         if not address or (address.__class__ is tuple and not address[1]):
             # RFC 768: a source port of zero means that no reply is wanted; unix(7): not bound, not named.
-            raise OSError(errno.EDESTADDRREQ, "the client has no address to reply to")
+            raise _of_peer(OSError(errno.EDESTADDRREQ, "the client has no address to reply to"))
         endpoint = self._endpoint
         try:
             return endpoint.sendto_nowait(data, address)
         except OSError as error:
             if error.errno in NO_ROOM:
-                raise trio.WouldBlock from None
+                raise NoRoom from None
             if error.errno not in PEER_ERRORS:
                 raise
         # It may well be what ICMP said about an earlier datagram, to somebody else, which the kernel reports
@@ -168,7 +203,9 @@ class DatagramSocket:
             return endpoint.sendto_nowait(data, address)
         except OSError as error:
             if error.errno in NO_ROOM:
-                raise trio.WouldBlock from None
+                raise NoRoom from None
+            if error.errno in PEER_ERRORS:
+                _of_peer(error)
             raise
 
     def getsockname(self) -> Any:

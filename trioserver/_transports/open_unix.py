@@ -174,6 +174,8 @@ def _remove_stale(path: str | bytes, kind: int) -> None:
         except FileNotFoundError:
             return
         except OSError as error:
+            if error.errno == errno.EPROTOTYPE:
+                raise OSError(errno.EADDRINUSE, "another server uses the socket file", path) from None
             raise OSError(
                 errno.EADDRINUSE,
                 f"another server uses the socket file, or it can not be probed ({error})",

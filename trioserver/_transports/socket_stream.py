@@ -166,6 +166,10 @@ class SocketStream(RequestStream):
                     self._check_timeout(timeout)
                     deadline = trio.current_time() + timeout
                 kind = Timeout.IDLE if until_drain else Timeout.WAIT
+                if self._tls is not None and timeout and trio.current_time() >= deadline:
+                    # Not even a wait: records without data come without a pause, and no interruption finds one.
+                    self.note_timeout(kind)
+                    raise StreamTimeout(timeout)
                 await self._wait(endpoint.wait_readable, _READ, timeout, deadline, kind)
                 continue
             self.budget = OPERATIONS_PER_CHECKPOINT
@@ -377,6 +381,7 @@ class SocketStream(RequestStream):
         if self._sending:
             raise trio.BusyResourceError("another task is sending on this stream")
         if self.buffer.size:
+            self.close()  # or a handler that goes on would take them for the client's
             raise HandshakeError(f"{self.buffer.size} bytes of plain text came before the TLS handshake")
         wrap = wrap_server(ssl_context)
         self._endpoint = self._tls = TLSEndpoint(

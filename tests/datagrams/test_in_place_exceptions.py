@@ -1,0 +1,49 @@
+"""What a handler that is called in place raises or returns is not mistaken for what the socket says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+
+import trioserver
+
+from .kit import memory_network, settle
+
+
+def full_channel(request: trioserver.Datagram, client_address: Any, server: Any) -> None:
+    """A handler whose own channel is full."""
+    server.channel.send_nowait(request.data)
+
+
+def generator(request: trioserver.Datagram, client_address: Any, server: Any) -> Any:
+    """A handler that forgot what it is."""
+    yield
+
+
+async def async_generator(request: trioserver.Datagram, client_address: Any, server: Any) -> Any:
+    """The same."""
+    yield
+
+
+@pytest.mark.parametrize("handler", [full_channel, generator, async_generator])
+async def test_an_error_of_the_handlers_own_goes_to_handle_error(handler: Any) -> None:
+    """P4: a WouldBlock of an application's channel is no reply that was lost."""
+    handled: list[BaseException | None] = []
+
+    class Server(trioserver.UDPServer):
+        channel = trio.open_memory_channel[bytes](0)[0]
+
+        async def handle_error(self, request: Any, client_address: Any) -> None:
+            import sys
+
+            handled.append(sys.exception())
+
+    with memory_network() as network:
+        async with Server(("127.0.0.1", 9), handler).running() as server:
+            network.endpoint.feed(b"x")
+            await settle()
+            assert len(handled) == 1
+            assert server.statistics().failed == 1
+            assert server.datagrams_lost.replies == 0
