@@ -1,7 +1,7 @@
 """A CPU-bound handler that knows nothing of trio, unchanged: each request in a process of its own.
 
 Run it:      python examples/processes.py [PORT]
-Talk to it:  echo 1000003 | nc 127.0.0.1 PORT
+Talk to it:  echo 1000003 | socat - TCP:127.0.0.1:PORT
 Stop it:     Ctrl-C
 """
 

@@ -27,7 +27,9 @@ async def async_generator(request: trioserver.Datagram, client_address: Any, ser
     yield
 
 
-@pytest.mark.parametrize("handler", [full_channel, generator, async_generator])
+@pytest.mark.parametrize(
+    "handler", [full_channel, lambda *args: generator(*args), lambda *args: async_generator(*args)]
+)
 async def test_an_error_of_the_handlers_own_goes_to_handle_error(handler: Any) -> None:
     """P4: a WouldBlock of an application's channel is no reply that was lost."""
     handled: list[BaseException | None] = []

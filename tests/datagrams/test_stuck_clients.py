@@ -29,7 +29,7 @@ class Unix(FakeDatagramEndpoint):
 async def test_many_replies_to_a_client_that_does_not_read_are_polled_for_by_one_task(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    """So it costs the same whatever it has asked for; others are served, and in the end it gets all, in order."""
+    """So it costs the same whatever it has asked for; and in the end it gets all, in order."""
     endpoint = Unix()
     sock = DatagramSocket(endpoint, LossCounts())
     async with trio.open_nursery() as nursery:

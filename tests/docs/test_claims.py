@@ -49,9 +49,9 @@ def test_defaults_that_differ_are_those_that_the_page_has() -> None:
 
 
 def test_a_server_is_entered_with_async_with() -> None:
-    """``with`` says what is missing, in Python's own words."""
+    """``with`` is told so."""
     server: Any = trioserver.TCPServer(LOOPBACK, Echo)
-    with pytest.raises(TypeError, match="context manager"), server:
+    with pytest.raises(TypeError, match="async with"), server:
         raise AssertionError("entered")
 
 

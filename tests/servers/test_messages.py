@@ -40,7 +40,7 @@ async def test_an_address_that_can_not_be_had_is_named(tmp_path: Path) -> None:
         async with trioserver.UnixStreamServer(missing, handler):
             pass
     assert str(missing) in "".join(no_folder.value.__notes__)
-    with pytest.raises(OSError, match="not known|nodename|failure|No address") as no_name:
+    with pytest.raises(OSError, match=r"not known|nodename|failure|No address") as no_name:
         async with trioserver.TCPServer(("nosuch.invalid", 0), handler):
             pass
     assert "nosuch.invalid" in "".join(no_name.value.__notes__)
@@ -90,7 +90,9 @@ def plain_generator(request: object, client_address: object, server: object) -> 
     yield
 
 
-@pytest.mark.parametrize("server_class", [trioserver.TCPServer, trioserver.UDPServer, trioserver.UDPSessionServer])
+@pytest.mark.parametrize(
+    "server_class", [trioserver.TCPServer, trioserver.UDPServer, trioserver.UDPSessionServer]
+)
 @pytest.mark.parametrize("wrong", [generator, plain_generator])
 def test_a_handler_that_yields_is_refused(server_class: Any, wrong: object) -> None:
     """It would be called, and never run."""

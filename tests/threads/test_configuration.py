@@ -42,7 +42,7 @@ class HalfAsync(socketserver.BaseRequestHandler):
         functools.partial(asynchronous),
         AsyncCall(),
         HalfAsync,
-        trioserver.StreamRequestHandler,
+        trioserver.BaseRequestHandler,
     ],
 )
 @pytest.mark.parametrize(

@@ -71,6 +71,8 @@ class DatagramRequestHandler(_Base[ServerT]):
       socket: A `DatagramSocket`, to reply through now or later.
     """
 
+    _serves = "datagrams"
+
     packet: bytes
     socket: DatagramSocket
 

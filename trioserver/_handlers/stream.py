@@ -75,6 +75,8 @@ class StreamRequestHandler(BaseRequestHandler[RequestStream, ServerT]):
     max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
     """The longest line that ``rfile`` reads, in bytes; 64 KiB by default."""
 
+    _serves = "connections"
+
     connection: RequestStream
     rfile: StreamReader
     wfile: StreamWriter

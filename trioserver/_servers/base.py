@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import weakref
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypedDict
 
@@ -14,7 +15,8 @@ from .._engine.exceptions import without_our_layer
 from .._vocabulary.errors import ConfigError, WrongTask
 from .._vocabulary.lifecycle import Act, State, after
 from .._vocabulary.options import check_count, check_seconds
-from .hooks import ASYNC_HOOKS, RequestT, ServerHooks, check_handler, refuse_synchronous
+from .handler_checks import check_handler, check_kind, refuse_generators, refuse_synchronous
+from .hooks import ASYNC_HOOKS, RequestT, ServerHooks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -39,6 +41,13 @@ class ServerOptions(TypedDict, total=False):
     request_timeout: float | None
     timeout: float | None
     poll_interval: float
+
+
+@functools.cache
+def _options_of(server: Any) -> frozenset[str]:
+    """The names of a server's options: those of each base, since a mix-in brings its own."""
+    types = [cls.__dict__["_option_types"] for cls in server.__mro__ if "_option_types" in cls.__dict__]
+    return frozenset().union(*(each.__optional_keys__ for each in types))
 
 
 class BaseServer(ServerHooks[RequestT]):
@@ -87,9 +96,12 @@ class BaseServer(ServerHooks[RequestT]):
     poll_interval: float = 0.5
     """The longest time between two calls of an overridden `service_actions`, in seconds."""
 
+    _made = False
     _option_types: ClassVar[type] = ServerOptions
     _limits: ClassVar[frozenset[str]] = frozenset({"max_requests"})
     """The options that `request_limit` is made of."""
+    _kind: ClassVar[str | None] = None
+    """What the requests are, in the plural, where a handler class may be for something else."""
 
     def __init__(
         self,
@@ -102,23 +114,27 @@ class BaseServer(ServerHooks[RequestT]):
         self._opened = False
         self._bind_and_activate = bind_and_activate
         self.server_address: Any = server_address
+        refuse_generators(RequestHandlerClass)
+        check_kind(RequestHandlerClass, self._kind, type(self).__name__)
         self._check_handler(RequestHandlerClass)
         refuse_synchronous(type(self), *ASYNC_HOOKS)
         self.RequestHandlerClass = RequestHandlerClass
         self._set_options(options)
         self._check_options()
+        self._made = True
 
     def _set_options(self, options: Any) -> None:
-        known: set[str] = set()
-        for cls in type(self).__mro__:  # a mix-in brings its own
-            if (types := cls.__dict__.get("_option_types")) is not None:
-                known |= types.__optional_keys__
+        known = self._option_names()
         for name, value in options.items():
             if name not in known:
                 raise TypeError(
                     f"{type(self).__name__}() has no option {name!r}; it has {', '.join(sorted(known))}"
                 )
             setattr(self, name, value)
+
+    def _option_names(self) -> frozenset[str]:
+        cls: Any = type(self)
+        return _options_of(cls)
 
     def _check_handler(self, handler: object) -> None:
         check_handler(handler)
@@ -134,13 +150,21 @@ class BaseServer(ServerHooks[RequestT]):
             raise ConfigError("poll_interval must be more than 0 seconds")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        limits = name in self._limits
-        if limits:
+        if name in self._limits:
             check_count(name, value, none="no limit")
-        elif name == "request_timeout":  # it is used where a request is nobody's if that fails (P2)
-            check_seconds(name, value, none="no bound")
+        if not (self._made and name in self._option_names()):
+            super().__setattr__(name, value)
+            return
+        state = self.__dict__
+        before = {name: state[name]} if name in state else {}
         super().__setattr__(name, value)
-        if limits and "_engine" in self.__dict__:  # subclasses set it before super().__init__()
+        try:
+            self._check_options()
+        except ConfigError:
+            super().__delattr__(name)
+            state.update(before)
+            raise
+        if name in self._limits:
             self._engine.limit_changed(self.request_limit)
 
     @property
@@ -212,6 +236,14 @@ class BaseServer(ServerHooks[RequestT]):
         after(self._engine.state, Act.SERVE)
         await self._open()
         return self
+
+    if not TYPE_CHECKING:  # a checker knows by itself
+
+        def __enter__(self) -> None:
+            raise TypeError(f"{type(self).__name__} is entered with 'async with', in an async function")
+
+        def __exit__(self, *_: object) -> None:
+            """Never called: `with` looks for it, to see that there is one."""
 
     async def __aexit__(
         self,

@@ -219,6 +219,7 @@ class DatagramServer(DatagramSockets[Datagram]):
     reply. Datagrams that come during the drain are not served.
     """
 
+    _kind = "datagrams"
     _in_place: ServeInPlace | None = None
     _serving_in_place: ServeInPlace | None = None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import sys
 from typing import TYPE_CHECKING, Any, Final, Generic
@@ -12,7 +11,7 @@ import trio
 from .._transports.addresses import format_address
 from .._transports.datagram_socket import is_of_peer
 from .._transports.stream import RequestStream
-from .._vocabulary.errors import ConfigError, StreamTimeout, TransportError
+from .._vocabulary.errors import StreamTimeout, TransportError
 from .._vocabulary.reports import Timeout
 
 if TYPE_CHECKING:
@@ -98,7 +97,8 @@ class ServerHooks(Generic[RequestT]):
         if not hasattr(handler, "__await__"):
             raise TypeError(
                 f"RequestHandlerClass {self.RequestHandlerClass!r} returned {handler!r}, which can not be "
-                "awaited: it must be an async function or a subclass of trioserver.BaseRequestHandler"
+                "awaited: it must be an async function or a subclass of trioserver.BaseRequestHandler; "
+                "synchronous ones are served by trioserver.ThreadingTCPServer and the like"
             )
         return handler
 
@@ -162,31 +162,3 @@ def is_peers_doing(error: BaseException, request: object) -> bool:
         and request.peer_error is not None
         and error.__cause__ is request.peer_error
     )
-
-
-def check_handler(handler: object) -> None:
-    """Raise ConfigError for what can never be awaited."""
-    if not callable(handler):
-        raise ConfigError(f"RequestHandlerClass must be callable, not {handler!r}")
-    if inspect.isclass(handler) and not hasattr(handler, "__await__"):
-        raise ConfigError(
-            f"RequestHandlerClass: {handler.__name__} objects can not be awaited; derive the class from "
-            "trioserver.BaseRequestHandler (a handler of the stdlib's socketserver is synchronous)"
-        )
-    if inspect.isclass(handler):
-        refuse_synchronous(handler, "setup", "handle", "finish")
-
-
-def refuse_synchronous(owner: type, *names: str) -> None:
-    """Raise ConfigError if one of these methods is a plain ``def``: what is left of a synchronous program.
-
-    Only where there is no doubt: a decorator's wrapper may well return what can be awaited.
-    """
-    for name in names:
-        method = getattr(owner, name, None)
-        if (
-            inspect.isfunction(method)
-            and not inspect.iscoroutinefunction(method)
-            and not hasattr(method, "__wrapped__")
-        ):
-            raise ConfigError(f"{owner.__name__}.{name} must be an 'async def'")

@@ -66,10 +66,6 @@ class ForkingServerOptions(AnyServerOptions, ForkingOptions, total=False):
     """The options of any server that it is mixed into."""
 
 
-class _QuietError(HandlerProcessError):
-    """One that is no news: the process has reported it itself, or it was Ctrl-C, which all processes get."""
-
-
 class ForkingMixIn(_Base):
     """Serves *synchronous* handlers, each request in a child process. It comes first among the bases::
 
@@ -249,7 +245,7 @@ class ForkingMixIn(_Base):
         if not isinstance(error, HandlerProcessError):
             await super().handle_error(request, client_address)
             return
-        level = logging.DEBUG if isinstance(error, _QuietError) else logging.ERROR
+        level = logging.DEBUG if error.reported else logging.ERROR
         logger.log(level, "Request from %s: %s", format_address(client_address), error)
 
     # In the child.
@@ -309,13 +305,16 @@ def _check_end(child: Child, record: Request[Any] | None) -> None:
                 record.note_timeout(Timeout.HANDSHAKE)
         raise HandshakeError(text)
     if kind == Kind.REPORTED.value:
-        raise _QuietError(f"process {child.pid} of the handler raised {text}", exit_status=1)
+        raise HandlerProcessError(
+            f"process {child.pid} of the handler raised {text}", exit_status=1, reported=True
+        )
     status = child.exit_status
     if not status:
         return
     how = f"was killed by {_signal_name(-status)}" if status < 0 else f"exited with status {status}"
-    error = _QuietError if status == -signal.SIGINT else HandlerProcessError
-    raise error(f"process {child.pid} of the handler {how}", exit_status=status)
+    raise HandlerProcessError(
+        f"process {child.pid} of the handler {how}", exit_status=status, reported=status == -signal.SIGINT
+    )
 
 
 def _signal_name(number: int) -> str:

@@ -83,11 +83,12 @@ class UDPSessionServer(UDPSockets[DatagramSession]):
     max_queued_datagrams: int = DATAGRAM_BATCH
     """How many of a session's datagrams may wait to be read; a further one is dropped and counted.
 
-    When it has become full its session gets a few turns before more is read: so no burst is dropped only because
-    the handler had none. The default is 64. Bounded for P9: a peer sends as fast as it likes.
+    When it has become full its session gets a few turns before more is read: so no burst is dropped only
+    because the handler had none. The default is 64. Bounded for P9: a peer sends as fast as it likes.
     """
 
     _option_types: ClassVar[type] = UDPSessionServerOptions
+    _kind = "sessions"
 
     def __init__(
         self,
@@ -165,7 +166,9 @@ class UDPSessionServer(UDPSockets[DatagramSession]):
 
     async def _next_datagram(self) -> tuple[Datagram, Any]:
         """Take the next datagram, with a checkpoint after every 64 that need no wait (P10)."""
-        if (filled := self._sessions.filled) is not None:  # the kernel's buffer may have room where it has not
+        if (
+            filled := self._sessions.filled
+        ) is not None:  # the kernel's buffer may have room where it has not
             self._sessions.filled = None
             self._read_in_a_row = 0
             for _ in range(_TURNS):

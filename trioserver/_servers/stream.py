@@ -13,7 +13,7 @@ from .._transports.socket_stream import SocketStream
 from .._transports.stream import HANDSHAKE_TIMEOUT, RequestStream
 from .._transports.tls_context import check_ssl_context
 from .._vocabulary.errors import LifecycleError
-from .._vocabulary.options import check_count, check_seconds
+from .._vocabulary.options import check_count, check_flag, check_seconds
 from .base import BaseServer, ServerOptions
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ class StreamServer(BaseServer[RequestStream]):
     """
 
     _option_types: ClassVar[type] = StreamServerOptions
+    _kind: ClassVar[str | None] = "connections"
 
     def __init__(
         self,
@@ -147,6 +148,8 @@ class StreamServer(BaseServer[RequestStream]):
         check_seconds("linger_timeout", self.linger_timeout)
         check_count("max_linger_bytes", self.max_linger_bytes, least=0)
         check_ssl_context("ssl_context", self.ssl_context, optional=True)
+        check_flag("portable_io", self.portable_io)
+        check_flag("suppress_ragged_eofs", self.suppress_ragged_eofs)
         check_seconds("handshake_timeout", self.handshake_timeout, none="no bound")
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -18,6 +18,7 @@ from .._transports.blocking_streams import BlockingConnection
 from .._transports.datagram_socket import Datagram
 from .._transports.stream import RequestStream
 from .._vocabulary.errors import ConfigError, HandshakeError, StreamTimeout, WrongTask
+from .._vocabulary.options import check_flag
 from .._vocabulary.reports import Timeout
 from .base import BaseServer
 from .datagram import DatagramSockets
@@ -152,6 +153,11 @@ class ThreadingMixIn(BaseServer[Any]):
                 raise TypeError(
                     f"{cls.__name__}: ThreadingMixIn must come before {base.__name__} among the bases"
                 )
+
+    def _check_options(self) -> None:
+        super()._check_options()
+        check_flag("daemon_threads", self.daemon_threads)
+        check_flag("block_on_close", self.block_on_close)
 
     @cached_property
     def _limiter(self) -> trio.CapacityLimiter:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from .._transports.datagram_socket import Datagram
 from .._transports.open_tcp import TCPBinding, check_address, open_udp_endpoints
 from .._vocabulary.errors import ConfigError
+from .._vocabulary.options import check_flag
 from .datagram import DatagramServer, DatagramServerOptions, DatagramSockets
 from .hooks import RequestT
 
@@ -78,6 +79,8 @@ class UDPSockets(DatagramSockets[RequestT]):
 
     def _check_options(self) -> None:
         super()._check_options()
+        for name in ("all_addresses", "allow_reuse_address", "allow_reuse_port"):
+            check_flag(name, getattr(self, name))
         known = (socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6)
         if self.address_family not in known:
             raise ConfigError(

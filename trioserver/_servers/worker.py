@@ -52,7 +52,7 @@ async def call_in_thread(
                 await trio.lowlevel.checkpoint_if_cancelled()  # also where the thread was just done
             except trio.Cancelled:
                 if error is not None:
-                    logger.debug("Handler of a cancelled request: %s: %s", type(error).__name__, error)
+                    logger.debug("Thread of a cancelled request: %s: %s", type(error).__name__, error)
                 raise
         if error is not None:
             raise error

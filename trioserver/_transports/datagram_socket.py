@@ -22,7 +22,7 @@ _LONGEST_PAUSE: Final = 0.05
 
 
 class NoRoom(trio.WouldBlock):
-    """The kernel has no room for a datagram: ours, and not what a handler's own channel says when it is full."""
+    """The kernel has no room for a datagram: not what a handler's own channel says when it is full."""
 
 
 def _of_peer(error: OSError) -> OSError:

@@ -105,7 +105,11 @@ async def _resolve(server_address: Address, how: TCPBinding) -> list[_Candidate]
     family = how.family
     if not host and family == socket.AF_UNSPEC and not how.all_addresses:
         family = socket.AF_INET  # as the stdlib's: "" is 0.0.0.0
-    found = await trio.socket.getaddrinfo(host or None, port, family, how.kind, flags=socket.AI_PASSIVE)
+    try:
+        found = await trio.socket.getaddrinfo(host or None, port, family, how.kind, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        error.add_note(f"while looking up {host!r}")
+        raise
     candidates = []
     for found_family, _, _, _, address in found:
         if rest and found_family != socket.AF_INET6:

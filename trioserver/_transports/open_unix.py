@@ -106,6 +106,14 @@ async def open_unix_datagram_endpoint(
     return await _open_at(path, kind, mode, make, listen)
 
 
+def _bind(endpoint: ListeningEndpoint | DatagramEndpoint, path: str | bytes) -> None:
+    try:
+        endpoint.bind(path)
+    except OSError as error:
+        error.add_note(f"while binding {path!r}")
+        raise
+
+
 async def _open_at(
     path: str | bytes,
     kind: int,
@@ -116,7 +124,7 @@ async def _open_at(
     if is_abstract(path):
         endpoint = make()
         try:
-            endpoint.bind(path)
+            _bind(endpoint, path)
             listen(endpoint)
         except BaseException:
             endpoint.close()
@@ -127,7 +135,7 @@ async def _open_at(
         endpoint = make()
         try:
             with _creation_mode(endpoint.socket, mode):
-                endpoint.bind(path)
+                _bind(endpoint, path)
             file = SocketFile(path)
             try:
                 if mode is not None:

@@ -167,7 +167,7 @@ class SocketStream(RequestStream):
                     deadline = trio.current_time() + timeout
                 kind = Timeout.IDLE if until_drain else Timeout.WAIT
                 if self._tls is not None and timeout and trio.current_time() >= deadline:
-                    # Not even a wait: records without data come without a pause, and no interruption finds one.
+                    # Not even a wait: records without data come without a pause, so nothing interrupts one.
                     self.note_timeout(kind)
                     raise StreamTimeout(timeout)
                 await self._wait(endpoint.wait_readable, _READ, timeout, deadline, kind)

@@ -40,8 +40,8 @@ ANSWER_BYTES: Final = 65536
 the answers (RFC 8446 section 4.6.3). A peer that does this is cut off."""
 
 _RECORD_BYTES: Final = 16384 + 256 + 5
-"""The largest record (RFC 8446 section 5.2), and how much OpenSSL is given at once: it works through all of it
-before it says that there is no data. 64 KiB of key updates take it a fifth of a second (P10)."""
+"""The largest record (RFC 8446 section 5.2), and how much OpenSSL is given at once: it works through all of
+it before it says that there is no data. 64 KiB of key updates take it a fifth of a second (P10)."""
 
 
 class TLSEndpoint:

@@ -116,8 +116,11 @@ class HandlerProcessError(TrioServerError):
 
     Attributes:
       exit_status: As ``subprocess``'s ``returncode``: negative for the signal that killed it.
+      reported: Whether that is no news: the process has reported the exception itself, or it was Ctrl-C,
+        which all processes of a terminal get.
     """
 
-    def __init__(self, message: str, *, exit_status: int) -> None:
+    def __init__(self, message: str, *, exit_status: int, reported: bool = False) -> None:
         super().__init__(message)
         self.exit_status = exit_status
+        self.reported = reported

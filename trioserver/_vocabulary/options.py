@@ -32,3 +32,9 @@ def check_count(name: str, value: object, *, least: int = 1, none: str | None = 
         raise ConfigError(f"{name} must be a whole number{also}, not {value!r}")
     if value < least:
         raise ConfigError(f"{name} must be at least {least}{also}, not {value!r}")
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raise ConfigError unless ``value`` is true or false, 1 or 0."""
+    if not isinstance(value, int) or value not in (0, 1):
+        raise ConfigError(f"{name} must be True or False, not {value!r}")

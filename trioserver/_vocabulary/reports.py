@@ -46,7 +46,7 @@ class Timeout(enum.Enum):
     WAIT = "timeout"
     """One wait for the client took too long, and `StreamTimeout` was raised."""
     IDLE = "wait_request"
-    """No further request came on a connection, or from a peer, in time."""
+    """No further request came on a connection in time; or, ``session_timeout``, no datagram of a peer."""
     FINISH = "finish_timeout"
     """``finish`` took too long once the request was cancelled, and was cut short."""
 
