@@ -268,11 +268,13 @@ class ForkingMixIn(_Base):
         self._refuse_copy()
         super().request_shutdown(grace_period)
 
-    def shutdown(self, grace_period: float | None = 0.0) -> Coroutine[Any, Any, ShutdownReport]:
-        """Stop serving, and wait for it; see ``BaseServer.shutdown``. In a handler's process: a
-        LifecycleError."""
-        self._refuse_copy()  # now, and not when it is awaited, which a synchronous handler would not do
-        return super().shutdown(grace_period)
+    if not TYPE_CHECKING:  # to a checker it is the ``async def`` that it stands for
+
+        def shutdown(self, grace_period: float | None = 0.0) -> Coroutine[Any, Any, ShutdownReport]:
+            """Stop serving, and wait for it; see ``BaseServer.shutdown``. In a handler's process: a
+            LifecycleError."""
+            self._refuse_copy()  # now, and not when it is awaited, which a synchronous handler would not do
+            return super().shutdown(grace_period)
 
     def _refuse_copy(self) -> None:
         if self._is_copy:

@@ -210,20 +210,22 @@ class ThreadingMixIn(BaseServer[Any]):
         else:
             trio.from_thread.run_sync(super().request_shutdown, grace_period)
 
-    def shutdown(self, grace_period: float | None = 0.0) -> Coroutine[Any, Any, ShutdownReport]:
-        """Stop serving, and wait for it; see ``BaseServer.shutdown``.
+    if not TYPE_CHECKING:  # to a checker it is the ``async def`` that it stands for
 
-        Raises:
-          WrongTask: A handler called it in its thread: it would wait for itself. The shutdown is requested
-            nevertheless.
-        """
-        if not in_trio_thread():  # now, and not when it is awaited, which a handler would not do
-            self.request_shutdown(grace_period)
-            raise WrongTask(
-                "shutdown() waits until every request of the server is done, and was called in the thread of "
-                "one: call request_shutdown() there, which does not wait"
-            )
-        return super().shutdown(grace_period)
+        def shutdown(self, grace_period: float | None = 0.0) -> Coroutine[Any, Any, ShutdownReport]:
+            """Stop serving, and wait for it; see ``BaseServer.shutdown``.
+
+            Raises:
+              WrongTask: A handler called it in its thread: it would wait for itself. The shutdown is
+                requested nevertheless.
+            """
+            if not in_trio_thread():  # now, and not when it is awaited, which a handler would not do
+                self.request_shutdown(grace_period)
+                raise WrongTask(
+                    "shutdown() waits until every request of the server is done, and was called in the "
+                    "thread of one: call request_shutdown() there, which does not wait"
+                )
+            return super().shutdown(grace_period)
 
     # In the request's task.
 
