@@ -124,6 +124,16 @@ def socketserver_udp(job: Job) -> None:
 @peer
 def trioserver(job: Job) -> None:
     """Ours, with the handler of the README."""
+    serve_ours(job, timeouts=False)
+
+
+@peer
+def trioserver_timeouts(job: Job) -> None:
+    """The same with a bound for each wait and for each request, which nobody reaches."""
+    serve_ours(job, timeouts=True)
+
+
+def serve_ours(job: Job, *, timeouts: bool) -> None:
     import trio
 
     from trioserver import Datagram, StreamRequestHandler, TCPServer, UDPServer
@@ -149,6 +159,9 @@ def trioserver(job: Job) -> None:
             return UDPServer((HOST, job.port), in_place if job.mode == "udp" else task_each)
         server = TCPServer((HOST, job.port), Line if job.mode == "line" else Raw)
         server.request_queue_size = BACKLOG
+        if timeouts:
+            server.request_timeout = LIFETIME
+            Line.timeout = Raw.timeout = 60
         return server
 
     async def main() -> None:

@@ -166,10 +166,8 @@ class UDPSessionServer(UDPSockets[DatagramSession]):
 
     async def _next_datagram(self) -> tuple[Datagram, Any]:
         """Take the next datagram, with a checkpoint after every 64 that need no wait (P10)."""
-        if (
-            filled := self._sessions.filled
-        ) is not None:  # the kernel's buffer may have room where it has not
-            self._sessions.filled = None
+        filled, self._sessions.filled = self._sessions.filled, None
+        if filled is not None:  # its queue is full; the kernel's buffer may have room for a moment
             self._read_in_a_row = 0
             for _ in range(_TURNS):
                 await trio.lowlevel.checkpoint()
