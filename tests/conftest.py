@@ -43,6 +43,7 @@ def open_descriptors() -> dict[int, str]:
 def no_descriptor_is_left_open() -> Iterator[None]:
     """P1, P2 and P7 in every single test: what was opened was closed, not left to the garbage collector."""
     gc.collect()
+    gc.freeze()  # what is still there stays, and need not be looked at before every test to come
     before = open_descriptors()
     gc.disable()
     try:
