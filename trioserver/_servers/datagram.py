@@ -11,11 +11,11 @@ from .._transports.adopt import Adoptable, adopt_datagram_endpoints
 from .._transports.datagram_group import DatagramGroup, closed_error, receive_error_passes
 from .._transports.datagram_losses import LossCounts
 from .._transports.datagram_socket import Datagram
-from .._vocabulary.errors import LifecycleError
 from .._vocabulary.options import check_count
-from .base import BaseServer, ServerOptions
+from .base import ServerOptions
 from .hooks import RequestT, ServerHooks
 from .in_place import DONE, check_datagram_handler, in_place
+from .sockets import SocketServer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -42,7 +42,7 @@ class DatagramServerOptions(ServerOptions, total=False):
     max_packet_size: int
 
 
-class DatagramSockets(BaseServer[RequestT]):
+class DatagramSockets(SocketServer[RequestT, DatagramGroup]):
     """The sockets of a datagram server, whatever a request is there."""
 
     socket_type: int = socket.SOCK_DGRAM
@@ -67,7 +67,6 @@ class DatagramSockets(BaseServer[RequestT]):
         sock: Adoptable | Iterable[Adoptable] | None = None,
         **options: Unpack[DatagramServerOptions],
     ) -> None:
-        self._group: DatagramGroup | None = None
         self._sock = sock
         self._release_at_end = False
         self._losses = LossCounts()
@@ -84,27 +83,14 @@ class DatagramSockets(BaseServer[RequestT]):
 
     # Opening and closing.
 
-    async def server_bind(self) -> None:
-        """Bind the sockets, or adopt the one given; then ``server_address`` is the real address."""
-        if self._group is not None:
-            raise LifecycleError("server_bind() was called already: the server has its socket")
+    async def _make_group(self) -> DatagramGroup:
         if self._sock is None:
-            endpoints = await self._bind()
-        else:
-            endpoints = adopt_datagram_endpoints(self._sock, self.socket_type)
-        self._group = DatagramGroup(endpoints, self._losses)
-        self.server_address: Any = self._group.addresses[0]
+            return DatagramGroup(await self._bind(), self._losses)
+        return DatagramGroup(adopt_datagram_endpoints(self._sock, self.socket_type), self._losses)
 
     async def _bind(self) -> list[DatagramEndpoint]:
         """Make bound endpoints for ``server_address``."""
         raise NotImplementedError(f"{type(self).__name__} does not say how to bind")
-
-    def _bound(self) -> DatagramGroup:
-        if self._group is not None:
-            return self._group
-        raise LifecycleError(
-            "the server has no socket yet: enter it with `async with`, serve it, or call server_bind()"
-        )
 
     def _release(self) -> None:
         super()._release()
@@ -124,29 +110,6 @@ class DatagramSockets(BaseServer[RequestT]):
         if self._release_at_end:
             self._release_at_end = False
             self._release()
-
-    @property
-    def sockets(self) -> tuple[Any, ...]:
-        """The sockets; empty while there are none. Do not receive from or close them."""
-        return self._group.sockets if self._group is not None else ()
-
-    @property
-    def socket(self) -> Any:
-        """The (first) socket, for its options: SO_RCVBUF, SO_BROADCAST, IP_ADD_MEMBERSHIP.
-
-        Raises:
-          LifecycleError: The server is not bound.
-        """
-        return self._bound().sockets[0]
-
-    @property
-    def server_addresses(self) -> tuple[Any, ...]:
-        """The addresses of all sockets; empty while there are none."""
-        return self._group.addresses if self._group is not None else ()
-
-    def fileno(self) -> int:
-        """The descriptor of the (first) socket; -1 while there is none."""
-        return int(self._group.sockets[0].fileno()) if self._group is not None else -1
 
     @property
     def datagrams_lost(self) -> DatagramsLost:

@@ -14,7 +14,8 @@ from .._transports.stream import HANDSHAKE_TIMEOUT, RequestStream
 from .._transports.tls_context import check_ssl_context
 from .._vocabulary.errors import LifecycleError
 from .._vocabulary.options import check_count, check_flag, check_seconds
-from .base import BaseServer, ServerOptions
+from .base import ServerOptions
+from .sockets import SocketServer
 
 if TYPE_CHECKING:
     import ssl
@@ -37,7 +38,7 @@ class StreamServerOptions(ServerOptions, total=False):
     suppress_ragged_eofs: bool
 
 
-class StreamServer(BaseServer[RequestStream]):
+class StreamServer(SocketServer[RequestStream, ListenerGroup]):
     """A server whose requests are connections. Abstract: use `TCPServer` or `UnixStreamServer`.
 
     Args:
@@ -131,7 +132,6 @@ class StreamServer(BaseServer[RequestStream]):
         sock: Adoptable | Iterable[Adoptable] | None = None,
         **options: Unpack[StreamServerOptions],
     ) -> None:
-        self._listeners: ListenerGroup | None = None
         self._serves_tls: bool | None = None  # unknown while it is not being served
         self._sock = sock
         self._poller: epoll.Poller | None = None
@@ -168,16 +168,10 @@ class StreamServer(BaseServer[RequestStream]):
 
     # Opening and closing.
 
-    async def server_bind(self) -> None:
-        """Bind the listening sockets, or adopt the one given; then ``server_address`` is the real address."""
-        if self._listeners is not None:
-            raise LifecycleError("server_bind() was called already: the server has its socket")
+    async def _make_group(self) -> ListenerGroup:
         if self._sock is None:
-            endpoints = await self._bind()
-        else:
-            endpoints = adopt_endpoints(self._sock, self.socket_type)
-        self._listeners = ListenerGroup(endpoints)
-        self.server_address: Any = self._listeners.addresses[0]
+            return ListenerGroup(await self._bind())
+        return ListenerGroup(adopt_endpoints(self._sock, self.socket_type))
 
     async def _bind(self) -> list[ListeningEndpoint]:
         """Make bound endpoints for ``server_address``."""
@@ -187,41 +181,11 @@ class StreamServer(BaseServer[RequestStream]):
         """Listen, with a backlog of ``request_queue_size``."""
         self._bound().listen(self.request_queue_size)
 
-    def _bound(self) -> ListenerGroup:
-        if self._listeners is not None:
-            return self._listeners
-        raise LifecycleError(
-            "the server has no socket yet: enter it with `async with`, serve it, or call server_bind()"
-        )
-
     def _release(self) -> None:
         super()._release()
-        if self._listeners is not None:
-            self._listeners.close()
-            self._listeners = None
-
-    @property
-    def sockets(self) -> tuple[Any, ...]:
-        """The listening sockets; empty while there are none. Do not accept from or close them."""
-        return self._listeners.sockets if self._listeners is not None else ()
-
-    @property
-    def socket(self) -> Any:
-        """The (first) listening socket, for its options.
-
-        Raises:
-          LifecycleError: The server is not bound.
-        """
-        return self._bound().sockets[0]
-
-    @property
-    def server_addresses(self) -> tuple[Any, ...]:
-        """The addresses of all listening sockets; empty while there are none."""
-        return self._listeners.addresses if self._listeners is not None else ()
-
-    def fileno(self) -> int:
-        """The descriptor of the (first) listening socket; -1 while there is none."""
-        return int(self._listeners.sockets[0].fileno()) if self._listeners is not None else -1
+        if self._group is not None:
+            self._group.close()
+            self._group = None
 
     # Serving.
 
@@ -235,8 +199,8 @@ class StreamServer(BaseServer[RequestStream]):
 
     def _end_run(self) -> None:
         self._serves_tls = None
-        if self._listeners is not None:
-            self._listeners.accept_with(KernelEndpoint, KernelEndpoint)
+        if self._group is not None:
+            self._group.accept_with(KernelEndpoint, KernelEndpoint)
         if self._poller is not None:
             self._poller.close()
             self._poller = None

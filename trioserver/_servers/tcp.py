@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .._transports.endpoint import disable_nagle
-from .._transports.open_tcp import TCPBinding, check_address, open_tcp_endpoints
-from .._vocabulary.errors import ConfigError
-from .._vocabulary.options import check_flag
+from .._transports.listeners import ListenerGroup
+from .._transports.open_tcp import check_address, open_tcp_endpoints
+from .._transports.stream import RequestStream
+from .ip import BindsToIP
 from .stream import StreamServer, StreamServerOptions
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from .._transports.adopt import Adoptable
     from .._transports.endpoint import ListeningEndpoint
-    from .._transports.stream import RequestStream
 
 
 class TCPServerOptions(StreamServerOptions, total=False):
@@ -30,7 +29,7 @@ class TCPServerOptions(StreamServerOptions, total=False):
     allow_reuse_port: bool
 
 
-class TCPServer(StreamServer):
+class TCPServer(BindsToIP[RequestStream, ListenerGroup], StreamServer):
     """A TCP server, IPv4 or IPv6.
 
     ::
@@ -64,21 +63,6 @@ class TCPServer(StreamServer):
       poll_interval: The longest time between two calls of `service_actions`; 0.5 s.
 
     Each connection has Nagle's algorithm turned off; see ``StreamRequestHandler.disable_nagle_algorithm``.
-    """
-
-    address_family: int = socket.AF_UNSPEC
-    """``AF_INET`` or ``AF_INET6`` to bind to no other; by default the host decides.
-
-    The stdlib's default is ``AF_INET``, and ``TCPServer(("::1", 0), ...)`` fails there. A host of ``""``
-    is IPv4 in both, unless ``all_addresses`` is true.
-    """
-
-    all_addresses: bool = False
-    """Bind to every address that the host stands for, not only the first: IPv4 and IPv6, all on one port.
-
-    ``("localhost", 0)`` is then 127.0.0.1 and ::1 on the same free port, ``("", 80)`` is 0.0.0.0 and ::.
-    Each has a socket of its own, so that no client appears as ``::ffff:192.0.2.1``. Addresses that this
-    machine does not have are left out, as long as one remains.
     """
 
     allow_reuse_address: bool = True
@@ -118,16 +102,6 @@ class TCPServer(StreamServer):
             **options,  # type: ignore[misc]  # the base class looks the names up in _option_types
         )
 
-    def _check_options(self) -> None:
-        super()._check_options()
-        for name in ("all_addresses", "allow_reuse_address", "allow_reuse_port"):
-            check_flag(name, getattr(self, name))
-        known = (socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6)
-        if self.address_family not in known:
-            raise ConfigError(
-                f"address_family must be AF_UNSPEC, AF_INET or AF_INET6, not {self.address_family!r}"
-            )
-
     async def get_request(self) -> tuple[RequestStream, Any]:
         """Accept a connection, waiting if there is none. No checkpoint once it is accepted (P2)."""
         stream, client_address = await super().get_request()
@@ -137,11 +111,5 @@ class TCPServer(StreamServer):
     async def _bind(self) -> list[ListeningEndpoint]:
         return await open_tcp_endpoints(
             self.server_address,
-            TCPBinding(
-                family=self.address_family,
-                kind=self.socket_type,
-                reuse_address=self.allow_reuse_address,
-                reuse_port=self.allow_reuse_port,
-                all_addresses=self.all_addresses,
-            ),
+            self._binding(),
         )

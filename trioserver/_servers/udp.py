@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from .._transports.datagram_group import DatagramGroup
 from .._transports.datagram_socket import Datagram
-from .._transports.open_tcp import TCPBinding, check_address, open_udp_endpoints
-from .._vocabulary.errors import ConfigError
-from .._vocabulary.options import check_flag
+from .._transports.open_tcp import check_address, open_udp_endpoints
 from .datagram import DatagramServer, DatagramServerOptions, DatagramSockets
 from .hooks import RequestT
+from .ip import BindsToIP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,17 +29,8 @@ class UDPServerOptions(DatagramServerOptions, total=False):
     allow_reuse_port: bool
 
 
-class UDPSockets(DatagramSockets[RequestT]):
+class UDPSockets(BindsToIP[RequestT, DatagramGroup], DatagramSockets[RequestT]):
     """The sockets of a UDP server, whatever a request is there."""
-
-    address_family: int = socket.AF_UNSPEC
-    """``AF_INET`` or ``AF_INET6`` to bind to no other; by default the host decides, as for `TCPServer`."""
-
-    all_addresses: bool = False
-    """Bind to every address that the host stands for, not only the first: IPv4 and IPv6, all on one port.
-
-    Each has a socket of its own, and the reply goes out through the one where the datagram came in.
-    """
 
     allow_reuse_address: bool = False
     """Set SO_REUSEADDR, not on Windows.
@@ -77,26 +67,10 @@ class UDPSockets(DatagramSockets[RequestT]):
             **options,  # type: ignore[misc]  # the base class looks the names up in _option_types
         )
 
-    def _check_options(self) -> None:
-        super()._check_options()
-        for name in ("all_addresses", "allow_reuse_address", "allow_reuse_port"):
-            check_flag(name, getattr(self, name))
-        known = (socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6)
-        if self.address_family not in known:
-            raise ConfigError(
-                f"address_family must be AF_UNSPEC, AF_INET or AF_INET6, not {self.address_family!r}"
-            )
-
     async def _bind(self) -> list[DatagramEndpoint]:
         return await open_udp_endpoints(
             self.server_address,
-            TCPBinding(
-                family=self.address_family,
-                kind=self.socket_type,
-                reuse_address=self.allow_reuse_address,
-                reuse_port=self.allow_reuse_port,
-                all_addresses=self.all_addresses,
-            ),
+            self._binding(),
         )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .._transports.open_unix import SocketFile, check_path, open_unix_endpoint
-from .._vocabulary.errors import ConfigError
-from .._vocabulary.options import check_count
+from .._transports.listeners import ListenerGroup
+from .._transports.open_unix import check_path, open_unix_endpoint
+from .._transports.stream import RequestStream
+from .socket_file import OwnsSocketFile
 from .stream import StreamServer, StreamServerOptions
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from .._transports.adopt import Adoptable
     from .._transports.endpoint import ListeningEndpoint
-    from .._transports.stream import RequestStream
 
 
 class UnixStreamServerOptions(StreamServerOptions, total=False):
@@ -26,7 +26,7 @@ class UnixStreamServerOptions(StreamServerOptions, total=False):
     mode: int | None
 
 
-class UnixStreamServer(StreamServer):
+class UnixStreamServer(OwnsSocketFile[RequestStream, ListenerGroup], StreamServer):
     r"""A server on a Unix domain stream socket.
 
     A socket file that a dead server left behind is replaced; one on which a server listens is not, and
@@ -59,13 +59,6 @@ class UnixStreamServer(StreamServer):
       poll_interval: The longest time between two calls of `service_actions`; 0.5 s.
     """
 
-    mode: int | None = None
-    """The permissions of the socket file, ``0o600`` for the owner alone; ``None`` leaves them to the umask.
-
-    Who may write to the file may connect. On Linux the file never has more permissions than these, not even
-    for a moment.
-    """
-
     _option_types: ClassVar[type] = UnixStreamServerOptions
 
     def __init__(
@@ -77,7 +70,6 @@ class UnixStreamServer(StreamServer):
         sock: Adoptable | Iterable[Adoptable] | None = None,
         **options: Unpack[UnixStreamServerOptions],
     ) -> None:
-        self._file: SocketFile | None = None
         if sock is None:
             server_address = check_path(server_address)
         super().__init__(
@@ -88,12 +80,6 @@ class UnixStreamServer(StreamServer):
             **options,  # type: ignore[misc]  # the base class looks the names up in _option_types
         )
 
-    def _check_options(self) -> None:
-        super()._check_options()
-        check_count("mode", self.mode, least=0, none="what the umask leaves")
-        if self.mode is not None and self.mode > 0o777:
-            raise ConfigError(f"mode must be permissions such as 0o600, or None, not {self.mode!r}")
-
     async def _bind(self) -> list[ListeningEndpoint]:
         endpoint, self._file = await open_unix_endpoint(
             check_path(self.server_address),
@@ -102,10 +88,3 @@ class UnixStreamServer(StreamServer):
             backlog=self.request_queue_size,
         )
         return [endpoint]
-
-    def _release(self) -> None:
-        # The file first: once the socket is closed, another server may take its place.
-        if self._file is not None:
-            self._file.remove()
-            self._file = None
-        super()._release()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .._transports.open_unix import SocketFile, check_path, open_unix_datagram_endpoint
-from .._vocabulary.errors import ConfigError
-from .._vocabulary.options import check_count
+from .._transports.datagram_group import DatagramGroup
+from .._transports.datagram_socket import Datagram
+from .._transports.open_unix import check_path, open_unix_datagram_endpoint
 from .datagram import DatagramServer, DatagramServerOptions
+from .socket_file import OwnsSocketFile
 
 if TYPE_CHECKING:
     import os
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from .._transports.adopt import Adoptable
     from .._transports.datagram_endpoint import DatagramEndpoint
-    from .._transports.datagram_socket import Datagram
 
 
 class UnixDatagramServerOptions(DatagramServerOptions, total=False):
@@ -26,7 +26,7 @@ class UnixDatagramServerOptions(DatagramServerOptions, total=False):
     mode: int | None
 
 
-class UnixDatagramServer(DatagramServer):
+class UnixDatagramServer(OwnsSocketFile[Datagram, DatagramGroup], DatagramServer):
     r"""A server on a Unix domain datagram socket.
 
     A socket file that a dead server left behind is replaced; one that a server uses is not, and ``OSError``
@@ -53,13 +53,6 @@ class UnixDatagramServer(DatagramServer):
       poll_interval: The longest time between two calls of `service_actions`; 0.5 s.
     """
 
-    mode: int | None = None
-    """The permissions of the socket file, ``0o600`` for the owner alone; ``None`` leaves them to the umask.
-
-    Who may write to the file may send. On Linux the file never has more permissions than these, not even
-    for a moment.
-    """
-
     _option_types: ClassVar[type] = UnixDatagramServerOptions
 
     def __init__(
@@ -71,7 +64,6 @@ class UnixDatagramServer(DatagramServer):
         sock: Adoptable | Iterable[Adoptable] | None = None,
         **options: Unpack[UnixDatagramServerOptions],
     ) -> None:
-        self._file: SocketFile | None = None
         if sock is None:
             server_address = check_path(server_address)
         super().__init__(
@@ -82,22 +74,8 @@ class UnixDatagramServer(DatagramServer):
             **options,  # type: ignore[misc]  # the base class looks the names up in _option_types
         )
 
-    def _check_options(self) -> None:
-        super()._check_options()
-        check_count("mode", self.mode, least=0, none="what the umask leaves")
-        if self.mode is not None and self.mode > 0o777:
-            raise ConfigError(f"mode must be permissions such as 0o600, or None, not {self.mode!r}")
-
     async def _bind(self) -> list[DatagramEndpoint]:
         endpoint, self._file = await open_unix_datagram_endpoint(
             check_path(self.server_address), kind=self.socket_type, mode=self.mode
         )
         return [endpoint]
-
-    def _release(self) -> None:
-        # The file first, and before the drain: clients see at once that nobody is there, and another server
-        # may take its place.
-        if self._file is not None:
-            self._file.remove()
-            self._file = None
-        super()._release()
