@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from forking import Server, has_children, ready_then_wait, serving
 from harness import client_of, receive_all, receive_exactly
 
@@ -121,10 +122,14 @@ async def test_process_when_stopped_then_can_be_cancelled_nevertheless() -> None
         assert (await server.wait_ended()).exit_status == -signal.SIGKILL
 
 
-async def test_request_timeout_when_over_then_the_process_is_terminated() -> None:
+async def test_request_timeout_when_over_then_the_process_is_terminated(
+    mock_clock: trio.testing.MockClock,
+) -> None:
     """Which timeout it was is in the event."""
-    async with serving(ready_then_wait, request_timeout=0.05) as server, client_of(server) as client:
-        assert await receive_all(client) == b"r"
+    async with serving(ready_then_wait, request_timeout=1) as server, client_of(server) as client:
+        assert await receive_exactly(client, 1) == b"r"
+        mock_clock.jump(1)  # by hand, and not before the process is ready
+        assert await receive_all(client) == b""
         event = await server.wait_ended()
     assert (event.outcome, event.exit_status) == (Outcome.CANCELLED, -signal.SIGTERM)
     assert event.timeouts == (Timeout.REQUEST,)
