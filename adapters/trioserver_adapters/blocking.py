@@ -1,0 +1,390 @@
+"""Servers for programs without trio: `BlockingServer` runs a native server in a thread of its own.
+
+    with BlockingServer(trioserver.TCPServer(("127.0.0.1", 8000), Handler)) as server:
+        server.serve_forever()  # until shutdown() in another thread, or Ctrl-C
+
+The handlers are the native server's: asynchronous, or synchronous with its threading and forking classes.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import warnings
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, TypeVarTuple
+
+import trio
+
+import trioserver
+
+from ._trio_thread import TrioThread
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from typing_extensions import Unpack
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+ServerT = TypeVar("ServerT", bound="trioserver.BaseServer[Any]")
+
+POLL_INTERVAL: Final = 0.5
+"""The stdlib's default."""
+
+_CAN_BE_OPENED: Final = {trioserver.State.NEW, trioserver.State.FORESTALLED, trioserver.State.STOPPED}
+
+_INSTEAD: Final = {
+    "serve_forever": "there, start server.serve_forever in a nursery",
+    "handle_request": "there, await server.handle_request()",
+    "start": "there, start server.serve_forever in a nursery",
+    "shutdown": "there, call request_shutdown()",
+    "stop": "there, call request_shutdown()",
+    "server_close": "it was asked to stop, as request_shutdown() does; close it in another thread",
+    "call": "there, await the function itself",
+    "fileno": "there, use `async with server`",
+    "__enter__": "there, use `async with server`",
+}
+
+
+class BlockingServer(Generic[ServerT]):
+    """A native server with the methods of ``socketserver``'s: they block, and any thread may call them.
+
+    Trio runs in a thread of its own, from the first call that needs it to `server_close`; before that there is
+    neither a thread nor a descriptor. Use it as a context manager, or call `server_close`: a forgotten one
+    is closed with a ``ResourceWarning`` when it is collected, and without one when the interpreter exits.
+
+    A server belongs to the process that made it. In a forked child make another one.
+
+    Args:
+      server: What to run. It is for this thread only from now on: its own methods are called through `call`.
+      clock: For ``trio.run``, such as a ``trio.testing.MockClock``; None, the default, is trio's own.
+      instruments: For ``trio.run``; none by default.
+      grace_period: Seconds that running requests may take after Ctrl-C in `serve_forever`, 10 by default, as
+        on the command line; None is no bound. A second Ctrl-C cancels them.
+
+    Raises:
+      ConfigError: An argument is not usable.
+    """
+
+    _thread: TrioThread | None = None
+
+    def __init__(
+        self,
+        server: ServerT,
+        *,
+        clock: trio.abc.Clock | None = None,
+        instruments: Sequence[trio.abc.Instrument] = (),
+        grace_period: float | None = 10.0,
+    ) -> None:
+        if not isinstance(server, trioserver.BaseServer):
+            raise trioserver.ConfigError(f"server must be a server of trioserver's, not {server!r}")
+        check_grace_period(grace_period)
+        self._server = server
+        self._make_thread = partial(TrioThread, clock=clock, instruments=instruments)
+        self._grace_period = grace_period
+        self._pid = os.getpid()
+        self._entering: set[object] = set()
+        self._shutdowns: collections.deque[tuple[float | None, bool]] = collections.deque()
+        self._stop_next = False
+        self._forestalled = False
+        self._closed = False
+        self._report = trioserver.ShutdownReport()
+        self._failure: BaseException | None = None
+
+    @property
+    def server(self) -> ServerT:
+        """The native server. Once it runs its methods are for `call`."""
+        return self._server
+
+    @property
+    def server_address(self) -> Any:
+        """Where it serves: the real address once it is open, what it was given before."""
+        return self._server.server_address
+
+    # Serving.
+
+    def serve_forever(self, poll_interval: float = POLL_INTERVAL) -> None:
+        """Serve until `shutdown` or `request_shutdown` is called.
+
+        When it returns or raises, no request runs and every connection is closed (P1).
+
+        Args:
+          poll_interval: The stdlib's; nothing polls. Other than the default it sets the server's option of
+            that name: the longest time between two calls of an overridden ``service_actions``, in seconds.
+
+        Raises:
+          KeyboardInterrupt, or what else a signal handler raises: The server was shut down first, with the
+            grace period; when a second one came, at once. What stopped the server itself is then its cause.
+          AlreadyServing, ServerClosed: It is being served, or was closed. When it was closed with a shutdown
+            that had been asked for before it was served, this returns instead.
+          WrongTask: Called in the thread that runs trio, which it would block.
+          BaseException: What stopped the server, as it is: see ``trioserver.BaseServer.serve_forever``.
+        """
+        if self._closed and self._forestalled:
+            self._forestalled = False
+            return
+
+        async def serve() -> None:
+            if poll_interval != POLL_INTERVAL:
+                self._server.poll_interval = poll_interval
+            await self._server.serve_forever()
+
+        self._run_server("serve_forever", serve)
+
+    def handle_request(self) -> None:
+        """Serve one request, and return when it is done; ``handle_timeout`` is called if none comes in time.
+
+        Raises as `serve_forever`.
+        """
+        self._run_server("handle_request", self._server.handle_request)
+
+    def start(self) -> None:
+        """Serve in the background, and return as soon as requests can come.
+
+        What stops the server then is raised by `stop` or `server_close`, whichever comes first.
+
+        Raises:
+          OSError: The address can not be bound.
+          AlreadyServing, ServerClosed, WrongTask: As for `serve_forever`.
+        """
+        thread = self._loop()
+        self._run_server("start", partial(thread.start_in_background, self._serve_in_background))
+
+    async def _serve_in_background(self, *, task_status: trio.TaskStatus[Any]) -> None:
+        status = _Status(task_status)
+        try:
+            await self._server.serve_forever(task_status=status)
+        except trio.Cancelled:
+            raise
+        except BaseException as exc:
+            if not status.was_started:
+                raise  # in `start`
+            self._failure = exc
+
+    def stop(self, grace_period: float | None = 0.0) -> trioserver.ShutdownReport:
+        """The same as `shutdown`; and raises what stopped a server that `start` started, if anything has."""
+        report = self._shut_down("stop", grace_period)
+        self._raise_failure()
+        return report
+
+    def _run_server(self, method: str, function: Callable[[], Awaitable[None]]) -> None:
+        """Run the server in the loop, as one who knows of shutdowns that are asked for from now on."""
+        ticket = object()
+        self._entering.add(ticket)
+
+        async def run() -> None:
+            self._take_shutdowns()
+            self._entering.discard(ticket)
+            if self._stop_next:
+                self._stop_next = False
+            else:
+                await function()
+
+        def interrupt(count: int) -> None:
+            self._shutdowns.append((self._grace_period if count == 1 else 0.0, ticket in self._entering))
+            self._take_shutdowns()
+
+        try:
+            self._run(method, run, interrupt)
+        finally:
+            self._entering.discard(ticket)
+
+    # Stopping.
+
+    def request_shutdown(self, grace_period: float | None = 0.0) -> None:
+        """Stop serving soon: accept no more, and cancel what still runs after ``grace_period`` seconds.
+
+        Never waits; for any thread, handlers and signal handlers. Before the server is first served it makes
+        `serve_forever` return at once; after it was served it asks for what is so already.
+
+        Args:
+          grace_period: Seconds that running requests may take; ``0``, the default, cancels them at once;
+            ``None`` lets them take as long as they need.
+        """
+        self._check_process()
+        check_grace_period(grace_period)
+        self._shutdowns.append((grace_period, bool(self._entering)))
+        if self._thread is not None:  # or whoever starts it will look; one of us sees the other
+            self._thread.soon(self._take_shutdowns)
+
+    def _take_shutdowns(self) -> None:
+        """Pass on what was asked for; in the loop."""
+        while self._shutdowns:
+            grace_period, entering = self._shutdowns.popleft()
+            self._server.request_shutdown(grace_period)
+            if entering and self._server.state is trioserver.State.STOPPED:
+                self._stop_next = True  # asked for while a serve was on its way: never lost (P5)
+
+    def shutdown(self, grace_period: float | None = 0.0) -> trioserver.ShutdownReport:
+        """Stop serving, and return when nothing of the server runs any more.
+
+        Takes effect at once. Before the server is served it returns at once, and so will `serve_forever`.
+
+        Args:
+          grace_period: As for `request_shutdown`.
+
+        Returns:
+          What became of the requests; when the server does not run, of those of its last run.
+
+        Raises:
+          WrongTask: Called in the thread that runs trio, or in a request's worker thread: it would wait for
+            itself; call `request_shutdown` there. The shutdown is requested nevertheless.
+        """
+        return self._shut_down("shutdown", grace_period)
+
+    def _shut_down(self, method: str, grace_period: float | None) -> trioserver.ShutdownReport:
+        self.request_shutdown(grace_period)
+        if self._thread is None or self._closed:
+            return self._report
+        return self._run(method, partial(self._server.shutdown, grace_period))
+
+    # Opening and closing.
+
+    def fileno(self) -> int:
+        """The descriptor of the (first) listening socket, for ``select``; -1 where there is none.
+
+        Opens the server, if it is not open, for `handle_request` to be called when it is readable.
+        """
+        self._check_process()
+        opened = self._server.fileno() != -1
+        if not opened and not self._closed and self._server.state in _CAN_BE_OPENED:
+            self._run("fileno", self._open)
+        return self._server.fileno()
+
+    async def _open(self) -> None:
+        await self._server.__aenter__()
+
+    def server_close(self) -> None:
+        """Close the server for good, and end the thread. Closing twice is fine.
+
+        If it is being served its requests are cancelled; this returns when nothing of it is left.
+
+        Raises:
+          WrongTask: Called in the thread that runs trio, or in a request's worker thread. The server stops
+            nevertheless.
+          BaseException: What stopped a server that `start` started.
+        """
+        self._check_process()
+        if self._closed:
+            return
+        thread = self._loop()
+        if thread.is_current():
+            self.request_shutdown()
+        try:
+            self._run("server_close", self._close)
+        finally:
+            if self._server.state is trioserver.State.CLOSED:
+                self._closed = True
+                thread.stop()
+        self._raise_failure()
+
+    async def _close(self) -> None:
+        self._take_shutdowns()
+        self._forestalled = self._server.state is trioserver.State.FORESTALLED
+        await self._server.server_close()
+        self._report = await self._server.shutdown()
+
+    def _raise_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure  # or the traceback would keep itself alive
+
+    def __enter__(self) -> Self:
+        """Open the server: ``server_address`` is real from now on."""
+        self._run("__enter__", self._open)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.server_close()
+
+    def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
+        if self._thread is not None and not self._closed and not self._thread.forked:
+            warn(f"unclosed {self!r}", ResourceWarning, source=self)
+            self._thread.stop_soon()
+
+    def __repr__(self) -> str:
+        return f"<BlockingServer of {self._server!r}>"
+
+    # The loop.
+
+    def call(self, async_fn: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts) -> T:
+        """Run ``async_fn(*args)`` beside the server, in its loop, and return what it returns.
+
+        It sees a copy of the caller's context variables.
+
+        Raises:
+          BaseException: What it raises, as it is. What a signal handler raises in the waiting thread, Ctrl-C
+            too, cancels it and is raised when it has ended.
+          ServerClosed: The server is closed, or was while it ran.
+          WrongTask: Called in the thread that runs trio: there, await the function.
+        """
+        return self._run("call", partial(async_fn, *args))
+
+    def _run(
+        self,
+        method: str,
+        function: Callable[[], Awaitable[T]],
+        interrupt: Callable[[int], object] | None = None,
+    ) -> T:
+        thread = self._loop()
+        if thread.is_current():
+            raise trioserver.WrongTask(
+                f"{method}() blocks, and was called in the thread that runs trio, which it would wait for: "
+                f"{_INSTEAD[method]}"
+            )
+        if thread.is_current_worker():
+            return trio.from_thread.run(function)  # in the task that waits for it: see its WrongTask
+        return thread.call(function, interrupt)
+
+    def _loop(self) -> TrioThread:
+        """The thread, started if it has to be."""
+        self._check_process()
+        if self._closed:
+            raise trioserver.ServerClosed("the server was closed, and can not be used again")
+        thread = self._thread
+        if thread is None:
+            new = self._make_thread(f"trioserver: {self._server!r}", self._server.server_close)
+            thread = vars(self).setdefault("_thread", new)  # atomic: of two threads one wins
+        thread.start()
+        thread.soon(self._take_shutdowns)
+        return thread
+
+    def _check_process(self) -> None:
+        if self._pid != os.getpid():
+            raise trioserver.LifecycleError(
+                f"this server was made in process {self._pid} and is used in its child {os.getpid()}: "
+                "make one in the child"
+            )
+
+
+class _Status:
+    """A ``task_status`` that remembers whether it was told."""
+
+    def __init__(self, status: trio.TaskStatus[Any]) -> None:
+        self._status = status
+        self.was_started = False
+
+    def started(self, value: Any = None) -> None:
+        self.was_started = True
+        self._status.started(value)
+
+
+def check_grace_period(value: object) -> None:
+    """Raise ConfigError unless it is a number of seconds, or None."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+        raise trioserver.ConfigError(
+            f"grace_period must be a number of seconds, at least 0, or None for no bound, not {value!r}"
+        )
