@@ -1,0 +1,256 @@
+"""`BaseServer`: the loop that takes requests, and the steps of one."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import trioserver
+
+from .companion import companion_of
+from .owner import InThread
+from .waiter import Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+
+class BaseServer:
+    """What all servers have in common: takes requests from anything with ``fileno()`` and ``get_request()``.
+
+    As the standard library's, with the same methods to call and to override. All hooks are called in the
+    thread that called `serve_forever` or `handle_request`. Any thread may call `shutdown`, `request_shutdown`
+    and `server_close`.
+
+    Class variables that may be overridden by subclasses or instances:
+      timeout: How long `handle_request` waits, in seconds; None, the default, is for ever.
+      request_timeout: How many seconds one request may take; None, the default, is no bound. After that its
+        socket is shut down, so that what blocks on it ends; a process that serves it is terminated. Not in
+        the standard library, whose ``timeout`` covers the wait for a request alone.
+      forget_late_shutdown: Whether a `shutdown` after the end of `serve_forever` asks for nothing. False: as
+        in the standard library it makes the next one return at once, since a thread that was just started
+        may be about to call it.
+    """
+
+    timeout: float | None = None
+    request_timeout: float | None = None
+    forget_late_shutdown: bool = False
+
+    def __init__(self, server_address: Any, RequestHandlerClass: Callable[[Any, Any, Self], object]) -> None:
+        """Sets the two attributes. May be extended, do not override."""
+        self.server_address = server_address
+        self.RequestHandlerClass: Callable[[Any, Any, Any], object] = RequestHandlerClass
+
+    def server_activate(self) -> None:
+        """Called by the constructor to activate the server. May be overridden."""
+
+    # Serving. The two names below are what programs know of the standard library's.
+
+    __stop = False
+    __has_served = False
+    __serving_thread: int | None = None
+
+    @property
+    def __shutdown_request(self) -> bool:
+        return self.__stop
+
+    @__shutdown_request.setter
+    def __shutdown_request(self, value: bool) -> None:
+        self.__stop = value
+        companion_of(self).wake()
+
+    @property
+    def __is_shut_down(self) -> threading.Event:
+        """Set while nothing serves."""
+        event: threading.Event | None = vars(self).get("_BaseServer__idle")
+        if event is None:
+            new = threading.Event()
+            new.set()
+            event = vars(self).setdefault("_BaseServer__idle", new)
+        return event
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        """Handle requests, one at a time, until shutdown. Ignores ``timeout``.
+
+        Nothing polls: it waits for a request, a shutdown or the close of the server. What a signal handler
+        raises, Ctrl-C too, ends it at once and is raised.
+
+        Args:
+          poll_interval: The longest time between two calls of `service_actions`, in seconds, where that is
+            overridden.
+
+        Raises:
+          ValueError: The server is closed.
+          BaseException: What a hook raises, see `handle_request`.
+        """
+        companion = companion_of(self)
+        self.__is_shut_down.clear()
+        self.__serving_thread = threading.get_ident()
+        try:
+            if not self.__stop:
+                companion.closed = False
+                if (fd := self.__fileno()) < 0:
+                    raise ValueError(f"Invalid file descriptor: {fd}")
+            while not self.__stopping():
+                interval = poll_interval if self.__has_service_actions() else None
+                signal = companion.wait_readable(self.__fileno, interval, self.__stopping)
+                if self.__stopping() or (signal is Signal.WOKEN and self.__fileno() < 0):
+                    break  # one that came meanwhile stays in the kernel's queue (bpo-35017)
+                if signal is Signal.READY:
+                    self._handle_request_noblock()
+                self.service_actions()
+        finally:
+            self.__stop = False
+            self.__has_served = True
+            self.__serving_thread = None
+            self.__is_shut_down.set()
+            if companion.closed:
+                companion.stop_if_idle()
+
+    def __stopping(self) -> bool:
+        return self.__stop or companion_of(self).closed
+
+    def __fileno(self) -> int:
+        fd: int = self.fileno()  # type: ignore[attr-defined]  # of a subclass, or of the user's
+        return fd
+
+    def __has_service_actions(self) -> bool:
+        """Whether it is other than ours, which need not be called while nothing happens."""
+        function = getattr(self.service_actions, "__func__", None)
+        return getattr(function, "__module__", "").rpartition(".")[0] != __name__.rpartition(".")[0]
+
+    def shutdown(self) -> None:
+        """Stop `serve_forever`, and wait until it has ended: at once, or after the request that it handles.
+
+        Before `serve_forever` was ever called it returns at once, and so will that; the standard library's
+        waits for that to be called. Closes nothing.
+
+        Raises:
+          WrongTask: Called in the thread that serves, by a handler or hook, it would wait for itself: call
+            `request_shutdown` there. The shutdown is requested nevertheless.
+        """
+        own = self.__serving_thread == threading.get_ident()
+        self.request_shutdown()
+        if own:
+            raise trioserver.WrongTask(
+                "shutdown() waits for the end of serve_forever(), and was called in the thread that serves: "
+                "call request_shutdown() there"
+            )
+        self.__is_shut_down.wait()
+
+    def request_shutdown(self) -> None:
+        """Let `serve_forever` end soon. Never waits; for any thread, handlers and signal handlers.
+
+        Not in the standard library.
+        """
+        if self.forget_late_shutdown and self.__has_served and self.__is_shut_down.is_set():
+            return
+        self.__shutdown_request = True
+
+    def service_actions(self) -> None:
+        """Called by `serve_forever` after each request; where it is overridden, every ``poll_interval``, too."""
+
+    def handle_request(self) -> Any:
+        """Handle one request, or wait for one in vain: then returns what `handle_timeout` does.
+
+        Waits for as long as the ``timeout`` of the server or that of its socket says, whichever is shorter.
+
+        Raises:
+          BaseException: What ``get_request`` raises, an OSError excepted; what `verify_request` and
+            `handle_error` raise; a SystemExit, KeyboardInterrupt or the like of a handler.
+        """
+        timeout: float | None = self.socket.gettimeout()  # type: ignore[attr-defined]  # as in the stdlib
+        if timeout is None:
+            timeout = self.timeout
+        elif self.timeout is not None:
+            timeout = min(timeout, self.timeout)
+        signal = companion_of(self).wait_readable(self.__fileno, timeout, lambda: False)
+        if signal is Signal.EXPIRED:
+            return self.handle_timeout()
+        if signal is Signal.READY:
+            self._handle_request_noblock()
+        return None
+
+    # One request.
+
+    def _handle_request_noblock(self) -> None:
+        """Take a request that is there, and handle it."""
+        backoff = companion_of(self).backoff
+        try:
+            request, client_address = self.get_request()  # type: ignore[attr-defined]  # of a subclass
+        except OSError as error:
+            backoff.failed(error)
+            return
+        backoff.succeeded()
+        if self.verify_request(request, client_address):
+            try:
+                self.process_request(request, client_address)
+            except Exception:
+                self.handle_error(request, client_address)
+                self.shutdown_request(request)
+            except:
+                self.shutdown_request(request)
+                raise
+        else:
+            self.shutdown_request(request)
+
+    def handle_timeout(self) -> Any:
+        """Called by `handle_request` if no request comes in time. May be overridden."""
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Whether to handle the request: true. May be overridden."""
+        return True
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Call `finish_request`, then `shutdown_request`. Overridden by the mix-ins."""
+        timeout = self.request_timeout
+        if timeout is None:
+            self.finish_request(request, client_address)
+        else:
+            companion = companion_of(self)
+            owned = InThread(request, client_address, timeout, daemon=True)  # cut off, and not waited for
+            companion.own(owned)
+            try:
+                self.finish_request(request, client_address)
+            finally:
+                owned.finish(companion.soon)
+        self.shutdown_request(request)
+
+    def server_close(self) -> None:
+        """Called to clean up the server. May be overridden."""
+        companion = companion_of(self)
+        companion.close()
+        companion.stop_if_idle()
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Handle the request: call the handler class."""
+        self.RequestHandlerClass(request, client_address, self)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Called to shut down and close a request."""
+        self.close_request(request)
+
+    def close_request(self, request: Any) -> None:
+        """Called to clean up a request."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Report an exception of `process_request`: a traceback on ``sys.stderr``. May be overridden."""
+        print("-" * 40, file=sys.stderr)
+        print("Exception occurred during processing of request from", client_address, file=sys.stderr)
+        traceback.print_exc()
+        print("-" * 40, file=sys.stderr)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        self.server_close()

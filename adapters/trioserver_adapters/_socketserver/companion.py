@@ -1,0 +1,240 @@
+"""What trio does for a server of this module: its thread, from the first need to `server_close`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+import trioserver
+
+from ..blocking import BlockingServer, check_grace_period
+from .backoff import Backoff
+from .linger import has_unread_input, linger_here
+from .owner import Owned, Owner
+from .waiter import Signal, Waiter, is_readable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._trio_thread import TrioThread
+
+_ATTRIBUTE: Final = "_trioserver_adapters__companion"
+_MOST_PENDING: Final = 64
+"""Requests that trio's thread may not yet know of, before it is woken for them."""
+
+_of_parents: Final[list[Companion]] = []
+"""Of the process that this one was forked from. What trio's thread has there must not be collected here."""
+
+
+class PrivateClock(trio.abc.Clock):
+    """The monotonic clock, taken where nobody finds it who freezes the clocks of all modules for a test."""
+
+    def start_clock(self) -> None:
+        """Nothing to start."""
+
+    def current_time(self, _now: Callable[[], float] = time.monotonic) -> float:
+        """Seconds."""
+        return _now()
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        """Seconds."""
+        return deadline - self.current_time()
+
+
+class _Background(BlockingServer[Owner]):
+    """An owner that serves in the background, and that nobody need close."""
+
+    def __init__(self) -> None:
+        self.owner = Owner()
+        super().__init__(self.owner, clock=PrivateClock())
+        self.start()
+        self.thread: TrioThread = self._loop()
+
+    async def end_soon(self) -> None:
+        """End the thread, when no connection lingers."""
+        await self.owner.wait_lingered()
+        self.thread.stop_soon()
+
+    def __del__(self, *_: object) -> None:
+        if not self.thread.forked:
+            self.thread.stop_soon()
+
+
+class Companion:
+    """What trio does for one server, in one process.
+
+    Attributes:
+      backoff: How long to pause before the next request is taken.
+      closed: Whether the server was closed.
+      limited: Whether the server has a ``max_requests``.
+      in_child: Whether this process was forked for one request, and has no trio.
+    """
+
+    def __init__(self, server: object) -> None:
+        self.pid = os.getpid()
+        self.backoff = Backoff()
+        self.closed = False
+        self.limited = False
+        self.in_child = False
+        self._server = weakref.ref(server)
+        self._running: set[object] = set()
+        self._full = False
+        self._waiters: set[Waiter] = set()
+        self._lock = threading.RLock()
+        self._background: _Background | None = None
+        self._finalizer: weakref.finalize[..., object] | None = None
+
+    # Trio's thread.
+
+    def start(self) -> _Background:
+        """Start trio, unless it runs. It ends with `stop`, with the server, or with the interpreter."""
+        with self._lock:
+            if self._background is None or self._background.thread.over:
+                self._background = background = _Background()
+                self._finalizer = weakref.finalize(self._server(), background.thread.stop_soon)
+                self._finalizer.atexit = False  # the thread sees to that itself
+            return self._background
+
+    def stop(self) -> None:
+        """End trio's thread, and wait until it has. What still runs elsewhere is nobody's any more."""
+        with self._lock:
+            background, self._background = self._background, None
+            if self._finalizer is not None:
+                self._finalizer.detach()
+        if background is not None:
+            with contextlib.suppress(trioserver.ServerClosed):  # the last request has ended it
+                background.call(background.owner.wait_lingered)
+                background.server_close()
+
+    def close(self, fd: int = -1) -> None:
+        """The server is being closed: let those who wait know, and let go of its descriptor."""
+        self.closed = True
+        if self._waiters and fd != -1 and (background := self._background) is not None:
+            with contextlib.suppress(trioserver.ServerClosed):
+                background.call(background.owner.notify_closing, fd)
+        self.wake()
+
+    def stop_if_idle(self) -> None:
+        """End trio's thread, or let the last request do so that runs elsewhere."""
+        if not self._running:
+            self.stop()
+
+    # Waiting.
+
+    def wake(self) -> None:
+        """Let those who wait look again; any thread, and signal handlers."""
+        for waiter in tuple(self._waiters):
+            waiter.wake()
+
+    def wait_readable(
+        self, fileno: Callable[[], int], timeout: float | None, stopping: Callable[[], bool]
+    ) -> Signal:
+        """Wait until a request can be taken: one is there, there is room for it, and no pause.
+
+        ``EXPIRED`` after ``timeout`` seconds; ``WOKEN`` when ``stopping()`` is true, or the descriptor closed,
+        which is looked at when `wake` was called.
+        """
+        pause = self.backoff.pause
+        if not pause and self._has_room() and is_readable(fileno()):
+            return Signal.READY
+        if timeout is not None and timeout <= 0:
+            return Signal.EXPIRED
+        background = self.start()
+        with Waiter(background.thread, timeout, background.owner.look) as waiter:
+            self._waiters.add(
+                waiter
+            )  # before it is looked at what may change: who changes it sees the waiter
+            try:
+                while not stopping():
+                    fd = fileno() if self._has_room() else None
+                    if fd == -1:
+                        break
+                    if (signal := waiter.wait(fd, pause)) is not Signal.WOKEN:
+                        return signal
+                return Signal.WOKEN
+            finally:
+                self._waiters.discard(waiter)
+
+    def wait_woken(self, condition: Callable[[], bool]) -> None:
+        """Wait until ``condition()`` is true: it is looked at when `wake` was called."""
+        with Waiter(self.start().thread, None, lambda: None) as waiter:
+            self._waiters.add(waiter)
+            try:
+                while not condition():
+                    waiter.wait(None)
+            finally:
+                self._waiters.discard(waiter)
+
+    # Requests that run elsewhere.
+
+    def begin(self, request: object) -> None:
+        """Count a request."""
+        self._running.add(request)
+
+    def own(self, request: Owned, *, at_once: bool = False) -> None:
+        """Make trio the owner of a request; ``at_once`` where it has to see to something."""
+        background = self.start()
+        background.owner.pending.append(request)
+        pending = len(background.owner.pending)
+        if at_once or self._waiters or pending > _MOST_PENDING or request.timeout is not None:
+            background.thread.soon(background.owner.look)
+
+    def end(self, request: object) -> None:
+        """Count a request no longer."""
+        self._running.discard(request)
+        if self._full:
+            self.wake()
+        if self.closed and not self._running and (background := self._background) is not None:
+            background.thread.soon(background.thread.start_task, background.end_soon)
+
+    def soon(self, function: Callable[..., object], *args: object) -> None:
+        """Call a function in trio's thread, if it runs."""
+        if (background := self._background) is not None:
+            background.thread.soon(function, *args)
+
+    def end_requests(self, grace_period: float) -> None:
+        """Let those that run go on for so long, then end them; returns when they have ended."""
+        check_grace_period(grace_period)
+        if (background := self._background) is not None:
+            with contextlib.suppress(trioserver.ServerClosed):  # the last one has ended meanwhile
+                background.call(background.owner.end_requests, grace_period)
+
+    def _has_room(self) -> bool:
+        limit: int | None = getattr(self._server(), "max_requests", None) if self.limited else None
+        if limit is None or len(self._running) < limit:
+            self._full = False
+            return True
+        self._full = True  # before that is looked at again: who ends a request sees it
+        return len(self._running) < limit
+
+    # The end of a connection.
+
+    def linger(self, request: object, timeout: float) -> None:
+        """Keep a copy of a connection with unread input, until the client has read all that was sent."""
+        if timeout <= 0 or not has_unread_input(request):
+            return
+        assert isinstance(request, socket.socket)
+        if self.in_child:
+            linger_here(request, timeout)
+        else:
+            copy = socket.socket(fileno=os.dup(request.fileno()))
+            background = self.start()
+            background.thread.soon(background.thread.start_task, background.owner.linger, copy, timeout)
+
+
+def companion_of(server: Any) -> Companion:
+    """The companion of a server in this process; it can be asked for before ``__init__`` has ended (B03)."""
+    state = vars(server)
+    companion: Companion | None = state.get(_ATTRIBUTE)
+    if companion is None or companion.pid != os.getpid():
+        if companion is not None:
+            _of_parents.append(state.pop(_ATTRIBUTE))
+        companion = state.setdefault(_ATTRIBUTE, Companion(server))
+    return companion

@@ -1,0 +1,218 @@
+"""Who owns the requests that run in threads and processes: a native server, with a task for each."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import os
+import signal
+import socket
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+import trioserver
+
+from .linger import linger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KILL_AFTER: Final = 5.0
+"""Seconds from SIGTERM to SIGKILL, as ``finish_timeout`` is for the native servers' processes."""
+
+
+class Owned:
+    """A request that runs elsewhere.
+
+    Attributes:
+      client_address: Who asks.
+      timeout: Seconds that it may take; None is no bound.
+      ended: Whether it has ended.
+    """
+
+    def __init__(self, client_address: Any, timeout: float | None) -> None:
+        self.client_address = client_address
+        self.timeout = timeout
+        self.ended = False
+
+    def adopt(self) -> None:
+        """It gets a task."""
+
+    async def wait(self) -> None:
+        """Wait until it has ended."""
+        raise NotImplementedError
+
+    async def stop(self) -> None:
+        """Make it end, and wait until it has."""
+        raise NotImplementedError
+
+
+class InThread(Owned):
+    """A request in a thread, which says itself when it has ended."""
+
+    def __init__(self, request: Any, client_address: Any, timeout: float | None, daemon: bool) -> None:
+        super().__init__(client_address, timeout)
+        self._request = request
+        self._daemon = daemon
+        self._event: trio.Event | None = None
+
+    def adopt(self) -> None:
+        self._event = trio.Event()
+
+    def finish(self, soon: Callable[..., object]) -> None:
+        """It has ended; for its thread."""
+        self.ended = True
+        if self._event is not None:  # or the one who adopts it will see; one of us sees the other
+            soon(self._event.set)
+
+    async def wait(self) -> None:
+        assert self._event is not None
+        if not self.ended:
+            await self._event.wait()
+
+    async def stop(self) -> None:
+        if isinstance(self._request, socket.socket):
+            with contextlib.suppress(OSError):  # it was closed, or the client is gone
+                # Not the method of an SSLSocket, which another thread is using.
+                socket.socket.shutdown(self._request, socket.SHUT_RDWR)
+        if not self._daemon:
+            await self.wait()
+
+
+class InProcess(Owned):
+    """A request in a child process.
+
+    It is reaped here, as soon as it ends, and nobody else's child ever is.
+    """
+
+    def __init__(
+        self, pid: int, client_address: Any, timeout: float | None, reaped: Callable[[int], object]
+    ) -> None:
+        super().__init__(client_address, timeout)
+        self._pid = pid
+        self._reaped = reaped
+
+    async def wait(self) -> None:
+        while not self.ended:
+            if hasattr(os, "pidfd_open"):
+                with contextlib.suppress(OSError):
+                    await self._wait_pidfd()
+            if not self._reap() and hasattr(os, "waitid"):
+                await trio.to_thread.run_sync(self._wait_in_thread, abandon_on_cancel=True, limiter=_NO_LIMIT)
+            elif not self.ended:
+                await trio.sleep(0.05)
+
+    async def _wait_pidfd(self) -> None:
+        pidfd = os.pidfd_open(self._pid)
+        try:
+            await trio.lowlevel.wait_readable(pidfd)
+        finally:
+            os.close(pidfd)
+
+    def _wait_in_thread(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT)
+
+    def _reap(self) -> bool:
+        try:
+            pid, _ = os.waitpid(self._pid, os.WNOHANG)
+        except ChildProcessError:  # by `collect_children`, in the thread that serves
+            pid = self._pid
+        if pid and not self.ended:
+            self.ended = True
+            self._reaped(self._pid)
+        return self.ended
+
+    async def stop(self) -> None:
+        self._send(signal.SIGTERM)
+        with trio.move_on_after(KILL_AFTER):
+            await self.wait()
+        if not self.ended:
+            self._send(signal.SIGKILL)
+            await self.wait()
+
+    def _send(self, number: int) -> None:
+        if not self._reap():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, number)
+
+
+_NO_LIMIT: Final = trio.CapacityLimiter(1_000_000)
+
+
+class Owner(trioserver.BaseServer[Owned]):
+    """Has a task for each request that runs elsewhere.
+
+    It is told of them without being woken, where it need not be at once: a request that ends before trio's
+    thread has any other reason to wake up never gets a task. Waking it for each costs more than the rest of a
+    short request.
+
+    Attributes:
+      pending: Requests that have begun, and have no task yet.
+      closing: Whether requests are to be ended when they are cancelled: not when the interpreter exits.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(None, own)
+        self.pending: collections.deque[Owned] = collections.deque()
+        self.closing = False
+        self._told = trio.lowlevel.ParkingLot()
+        self._lingering = 0
+        self._lingered = trio.lowlevel.ParkingLot()
+
+    def look(self) -> None:
+        """Look at `pending`; in trio's thread."""
+        self._told.unpark_all()
+
+    async def get_request(self) -> tuple[Owned, Any]:
+        """The next of them that still runs."""
+        while True:
+            while self.pending:
+                request = self.pending.popleft()
+                request.adopt()
+                if not request.ended:
+                    return request, request.client_address
+            await self._told.park()
+
+    async def linger(self, sock: socket.socket, timeout: float) -> None:
+        """See `linger`; a task."""
+        self._lingering += 1
+        try:
+            await linger(sock, timeout)
+        finally:
+            self._lingering -= 1
+            self._lingered.unpark_all()
+
+    async def wait_lingered(self) -> None:
+        """Wait until no connection lingers."""
+        while self._lingering:
+            await self._lingered.park()
+
+    async def notify_closing(self, fd: int) -> None:
+        """Whoever waits for ``fd`` lets go of it."""
+        trio.lowlevel.notify_closing(fd)
+
+    async def end_requests(self, grace_period: float) -> None:
+        """Let requests run for so long, then end them; returns when they have ended."""
+        self.closing = True
+        self.look()
+        while self.pending:
+            await trio.lowlevel.checkpoint()
+        await self.shutdown(grace_period)
+
+
+async def own(request: Owned, client_address: Any, owner: Owner) -> None:
+    """The task of a request."""
+    try:
+        with trio.CancelScope() as scope:
+            if request.timeout is not None:
+                scope.deadline = trio.current_time() + request.timeout
+            await request.wait()
+        if scope.cancelled_caught:
+            await request.stop()
+    except trio.Cancelled:
+        if owner.closing:
+            with trio.CancelScope(shield=True):
+                await request.stop()
+        raise
