@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import os
 import socket
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 _ATTRIBUTE: Final = "_trioserver_adapters__companion"
 _MOST_PENDING: Final = 64
-"""Requests that trio's thread may not yet know of, before it is woken for them."""
+"""Requests that trio's thread may not yet know of, before somebody looks at them."""
 
 _of_parents: Final[list[Companion]] = []
 """Of the process that this one was forked from. What trio's thread has there must not be collected here."""
@@ -51,11 +52,15 @@ class PrivateClock(trio.abc.Clock):
 class _Background(BlockingServer[Owner]):
     """An owner that serves in the background, and that nobody need close."""
 
-    def __init__(self) -> None:
-        self.owner = Owner()
+    def __init__(self, pending: collections.deque[Owned]) -> None:
+        self.owner = Owner(pending)
         super().__init__(self.owner, clock=PrivateClock())
-        self.start()
-        self.thread: TrioThread = self._loop()
+
+    @property
+    def thread(self) -> TrioThread:
+        """The thread, which was started."""
+        assert self._thread is not None
+        return self._thread
 
     async def end_soon(self) -> None:
         """End the thread, when no connection lingers."""
@@ -63,8 +68,8 @@ class _Background(BlockingServer[Owner]):
         self.thread.stop_soon()
 
     def __del__(self, *_: object) -> None:
-        if not self.thread.forked:
-            self.thread.stop_soon()
+        if self._thread is not None:
+            self._thread.stop_soon()
 
 
 class Companion:
@@ -85,6 +90,7 @@ class Companion:
         self.in_child = False
         self._server = weakref.ref(server)
         self._running: set[object] = set()
+        self._pending: collections.deque[Owned] = collections.deque()
         self._full = False
         self._waiters: set[Waiter] = set()
         self._lock = threading.RLock()
@@ -97,7 +103,12 @@ class Companion:
         """Start trio, unless it runs. It ends with `stop`, with the server, or with the interpreter."""
         with self._lock:
             if self._background is None or self._background.thread.over:
-                self._background = background = _Background()
+                self._background = background = _Background(self._pending)
+                try:
+                    background.start()
+                except BaseException:  # Ctrl-C, or there is no descriptor left for it
+                    background.server_close()
+                    raise
                 self._finalizer = weakref.finalize(self._server(), background.thread.stop_soon)
                 self._finalizer.atexit = False  # the thread sees to that itself
             return self._background
@@ -113,10 +124,10 @@ class Companion:
                 background.call(background.owner.wait_lingered)
                 background.server_close()
 
-    def close(self, fd: int = -1) -> None:
+    def close(self, fileno: Callable[[], int] = lambda: -1) -> None:
         """The server is being closed: let those who wait know, and let go of its descriptor."""
         self.closed = True
-        if self._waiters and fd != -1 and (background := self._background) is not None:
+        if self._waiters and (background := self._background) is not None and (fd := fileno()) != -1:
             with contextlib.suppress(trioserver.ServerClosed):
                 background.call(background.owner.notify_closing, fd)
         self.wake()
@@ -142,8 +153,11 @@ class Companion:
         which is looked at when `wake` was called.
         """
         pause = self.backoff.pause
-        if not pause and self._has_room() and is_readable(fileno()):
-            return Signal.READY
+        if not pause and self._has_room():
+            if (number := fileno()) < 0 and stopping():
+                return Signal.WOKEN
+            if is_readable(number):
+                return Signal.READY
         if timeout is not None and timeout <= 0:
             return Signal.EXPIRED
         background = self.start()
@@ -179,11 +193,22 @@ class Companion:
         self._running.add(request)
 
     def own(self, request: Owned, *, at_once: bool = False) -> None:
-        """Make trio the owner of a request; ``at_once`` where it has to see to something."""
-        background = self.start()
-        background.owner.pending.append(request)
-        pending = len(background.owner.pending)
-        if at_once or self._waiters or pending > _MOST_PENDING or request.timeout is not None:
+        """Make trio the owner of a request; ``at_once`` where it has to see to something.
+
+        Otherwise it hears of it when it wakes up: waking it costs more than the rest of a short request. One that
+        has ended by then never gets a task.
+        """
+        self._pending.append(request)
+        if at_once or request.timeout is not None:
+            self.start()
+        elif len(self._pending) > _MOST_PENDING:
+            for _ in range(len(self._pending)):
+                with contextlib.suppress(IndexError):
+                    if not (oldest := self._pending.popleft()).ended:
+                        self._pending.append(oldest)
+        elif not self._waiters:
+            return
+        if (background := self._background) is not None:
             background.thread.soon(background.owner.look)
 
     def end(self, request: object) -> None:
@@ -202,7 +227,8 @@ class Companion:
     def end_requests(self, grace_period: float) -> None:
         """Let those that run go on for so long, then end them; returns when they have ended."""
         check_grace_period(grace_period)
-        if (background := self._background) is not None:
+        if self._running:
+            background = self.start()
             with contextlib.suppress(trioserver.ServerClosed):  # the last one has ended meanwhile
                 background.call(background.owner.end_requests, grace_period)
 
@@ -216,15 +242,18 @@ class Companion:
 
     # The end of a connection.
 
-    def linger(self, request: object, timeout: float) -> None:
-        """Keep a copy of a connection with unread input, until the client has read all that was sent."""
+    def copy_to_linger(self, request: object, timeout: float) -> socket.socket | None:
+        """A copy of a connection that closing would reset, for `linger`; None where it would not."""
         if timeout <= 0 or not has_unread_input(request):
-            return
+            return None
         assert isinstance(request, socket.socket)
+        return socket.socket(fileno=os.dup(request.fileno()))
+
+    def linger(self, copy: socket.socket, timeout: float) -> None:
+        """Keep the copy of a connection that was closed until the client has read all that was sent."""
         if self.in_child:
-            linger_here(request, timeout)
+            linger_here(copy, timeout)
         else:
-            copy = socket.socket(fileno=os.dup(request.fileno()))
             background = self.start()
             background.thread.soon(background.thread.start_task, background.owner.linger, copy, timeout)
 

@@ -42,9 +42,9 @@ async def linger(sock: socket.socket, timeout: float) -> None:
 
 
 def linger_here(sock: socket.socket, timeout: float) -> None:
-    """The same by blocking, and without closing: in a child process, where trio does not run."""
+    """The same by blocking: in a child process, where trio does not run."""
     deadline = time.monotonic() + timeout
-    with contextlib.suppress(OSError, ValueError):
+    with sock, contextlib.suppress(OSError, ValueError):
         while (left := deadline - time.monotonic()) > 0:
             readable, _, _ = select.select([sock], [], [], left)
             if readable and not _throw_away(sock):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import os
 import signal
@@ -16,6 +15,7 @@ import trioserver
 from .linger import linger
 
 if TYPE_CHECKING:
+    import collections
     from collections.abc import Callable
 
 KILL_AFTER: Final = 5.0
@@ -144,18 +144,14 @@ _NO_LIMIT: Final = trio.CapacityLimiter(1_000_000)
 class Owner(trioserver.BaseServer[Owned]):
     """Has a task for each request that runs elsewhere.
 
-    It is told of them without being woken, where it need not be at once: a request that ends before trio's
-    thread has any other reason to wake up never gets a task. Waking it for each costs more than the rest of a
-    short request.
-
     Attributes:
       pending: Requests that have begun, and have no task yet.
       closing: Whether requests are to be ended when they are cancelled: not when the interpreter exits.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pending: collections.deque[Owned]) -> None:
         super().__init__(None, own)
-        self.pending: collections.deque[Owned] = collections.deque()
+        self.pending = pending
         self.closing = False
         self._told = trio.lowlevel.ParkingLot()
         self._lingering = 0

@@ -77,7 +77,7 @@ class TCPServer(BaseServer):
     def server_close(self) -> None:
         """Close the socket, and end `serve_forever` in whatever thread it runs. Closing twice is fine."""
         companion = companion_of(self)
-        companion.close(self.socket.fileno())
+        companion.close(self.fileno)
         self.socket.close()
         companion.wake()
         companion.stop_if_idle()
@@ -94,13 +94,20 @@ class TCPServer(BaseServer):
 
     def shutdown_request(self, request: Any) -> None:
         """Called to shut down and close a request."""
+        companion, copy = companion_of(self), None
         try:
             request.shutdown(socket.SHUT_WR)
+            copy = companion.copy_to_linger(request, self.linger_timeout)
         except OSError:
             pass  # the client may be gone
-        else:
-            companion_of(self).linger(request, self.linger_timeout)
-        self.close_request(request)
+        try:
+            self.close_request(request)
+        finally:
+            if copy is not None:
+                if request.fileno() == -1:
+                    companion.linger(copy, self.linger_timeout)
+                else:  # somebody wants to keep it
+                    copy.close()
 
     def close_request(self, request: Any) -> None:
         """Called to close a request."""

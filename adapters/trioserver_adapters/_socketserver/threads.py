@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .companion import companion_of
@@ -13,9 +14,10 @@ from .workers import Workers
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from .base import BaseServer
+    from .companion import Companion
 
     _Base = BaseServer
 else:
@@ -50,6 +52,22 @@ class NoThreads:
 
     def join(self) -> None:
         """Wait for nothing."""
+
+
+class RequestThread(threading.Thread):
+    """The thread of one request."""
+
+    def __init__(self, server: ThreadingMixIn, request: Any, client_address: Any) -> None:
+        super().__init__(target=server.process_request_thread, args=(request, client_address))
+        self._companion = companion_of(server)
+        self._request: Any = request
+
+    def run(self) -> None:
+        request, self._request = self._request, None  # kept, or another one could have its `id` meanwhile
+        try:
+            super().run()
+        finally:
+            self._companion.end(id(request))
 
 
 class ThreadingMixIn(_Base):
@@ -108,12 +126,15 @@ class ThreadingMixIn(_Base):
         if self.block_on_close:
             vars(self).setdefault("_threads", Threads())
         companion.begin(id(request))
+        thread: threading.Thread | None
         try:
             if self.reuse_threads:
-                work = (self.process_request_thread, request, client_address)
+                work = partial(
+                    serve_in_thread, companion, self.process_request_thread, request, client_address
+                )
                 thread = self.__workers().start(work, daemon=self.daemon_threads)
             else:
-                thread = threading.Thread(target=self.process_request_thread, args=(request, client_address))
+                thread = RequestThread(self, request, client_address)
                 thread.daemon = self.daemon_threads
                 thread.start()
         except BaseException:  # no more threads can be started
@@ -147,10 +168,20 @@ class ThreadingMixIn(_Base):
         companion.stop_if_idle()
 
 
+def serve_in_thread(
+    companion: Companion, serve: Callable[[Any, Any], object], request: Any, client_address: Any
+) -> None:
+    """The same, in a thread that serves other requests, too."""
+    try:
+        serve(request, client_address)
+    finally:
+        companion.end(id(request))
+
+
 def defers_handshake(server: Any) -> bool:
     """Whether connections of this server are accepted without a handshake."""
     ssl = sys.modules.get("ssl")
-    if ssl is None or not isinstance(server.socket, ssl.SSLSocket):
+    if ssl is None or not isinstance(getattr(server, "socket", None), ssl.SSLSocket):
         return False
     return (
         getattr(server, "defer_handshake", False)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Work = tuple[Callable[[Any, Any], object], Any, Any]
+    Work = Callable[[], object]
 
 IDLE_SECONDS: Final = 1.0
 """How long a thread waits for more work: the interpreter, at its end, waits for one that is no daemon."""
@@ -66,7 +66,6 @@ class _Worker(threading.Thread):
                     return
             if work is None:
                 return
-            function, request, client_address = work
-            function(request, client_address)
-            del work, function, request, client_address
+            work()
+            del work  # and the request
             self._idle.append(self)
