@@ -20,8 +20,8 @@ _TOLERATED: Final = 16
 class Backoff:
     """How long to pause before the next request is taken.
 
-    Exhaustion: from 10 ms, doubling to 1 s. Any other error is one client's, a failed TLS handshake, say, and no
-    reason to pause; but more than 16 in a row are: the listener may be broken. Then it is 10 ms each.
+    Exhaustion: from 10 ms, doubling to 1 s. Any other error is one client's, a failed TLS handshake, say, and
+    no reason to pause; but more than 16 in a row are: the listener may be broken. Then it is 10 ms each.
 
     Attributes:
       pause: In seconds.

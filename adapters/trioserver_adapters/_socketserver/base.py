@@ -94,6 +94,7 @@ class BaseServer:
                 companion.closed = False
                 if (fd := self.__fileno()) < 0:
                     raise ValueError(f"Invalid file descriptor: {fd}")
+                companion.start()  # now, and not when there may be no descriptors left for it
             while not self.__stopping():
                 interval = poll_interval if self.__has_service_actions() else None
                 signal = companion.wait_readable(self.__fileno, interval, self.__stopping)
@@ -151,7 +152,7 @@ class BaseServer:
         self.__shutdown_request = True
 
     def service_actions(self) -> None:
-        """Called by `serve_forever` after each request; where it is overridden, every ``poll_interval``, too."""
+        """Called by `serve_forever` after each request, and every ``poll_interval`` where it is overridden."""
 
     def handle_request(self) -> Any:
         """Handle one request, or wait for one in vain: then returns what `handle_timeout` does.

@@ -149,8 +149,8 @@ class Companion:
     ) -> Signal:
         """Wait until a request can be taken: one is there, there is room for it, and no pause.
 
-        ``EXPIRED`` after ``timeout`` seconds; ``WOKEN`` when ``stopping()`` is true, or the descriptor closed,
-        which is looked at when `wake` was called.
+        ``EXPIRED`` after ``timeout`` seconds; ``WOKEN`` when ``stopping()`` is true, or the descriptor
+        closed, which is looked at when `wake` was called.
         """
         pause = self.backoff.pause
         if not pause and self._has_room():
@@ -195,8 +195,8 @@ class Companion:
     def own(self, request: Owned, *, at_once: bool = False) -> None:
         """Make trio the owner of a request; ``at_once`` where it has to see to something.
 
-        Otherwise it hears of it when it wakes up: waking it costs more than the rest of a short request. One that
-        has ended by then never gets a task.
+        Otherwise it hears of it when it wakes up: waking it costs more than the rest of a short request. One
+        that has ended by then never gets a task.
         """
         self._pending.append(request)
         if at_once or request.timeout is not None:

@@ -117,8 +117,8 @@ class ForkingMixIn(_Base):
 
         Args:
           grace_period: After so many seconds those that still run are terminated, and killed after 5 more.
-            None, the default, is the attribute of that name; where that is None, too, they take as long as they
-            take, as in the standard library.
+            None, the default, is the attribute of that name; where that is None, too, they take as long as
+            they take, as in the standard library.
         """
         super().server_close()
         companion = companion_of(self)
@@ -144,9 +144,9 @@ def _reap(children: set[int], pid: int, options: int) -> None:
 def _permit_fork_beside_threads() -> None:
     """Keep Python from warning of a fork where there are threads, by a filter for this module alone.
 
-    The warning (from 3.12 on) is about locks that another thread may hold for ever in the child. Trio's thread
-    holds none that the child would want: it does not touch trio. And where warnings are errors it is raised
-    after the fork, in the parent, which then does not know that it has a child.
+    The warning (from 3.12 on) is about locks that another thread may hold for ever in the child. Trio's
+    thread holds none that the child would want: it does not touch trio. And where warnings are errors it is
+    raised after the fork, in the parent, which then does not know that it has a child.
     """
     if sys.version_info < (3, 12):
         return

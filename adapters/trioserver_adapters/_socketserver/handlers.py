@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 from io import BufferedIOBase, BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from .base import BaseServer
+
+
+_UNREACHABLE: Final = {errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETUNREACH}
 
 
 class BaseRequestHandler:
@@ -112,11 +116,11 @@ class SocketWriter(BufferedIOBase):
 class DatagramRequestHandler(BaseRequestHandler):
     """Has ``rfile`` and ``wfile`` for a datagram: what was written is sent, as one, by `finish`.
 
-    Class variables that may be overridden by subclasses or instances, neither of them in the standard library:
+    Class variables that may be overridden by subclasses or instances; neither is in the standard library:
       send_empty_reply: Whether a handler that has written nothing answers with an empty datagram; true, as
         in the standard library: it may be what clients wait for.
-      ignore_reply_errors: Whether a reply that can not be sent, since the client is gone or has no address, is
-        no error; false, as in the standard library.
+      ignore_reply_errors: Whether a reply that can not be sent, since the client is gone or has no address,
+        is no error; false, as in the standard library.
     """
 
     send_empty_reply: bool = True
@@ -140,5 +144,9 @@ class DatagramRequestHandler(BaseRequestHandler):
         if not self.ignore_reply_errors:
             self.socket.sendto(reply, self.client_address)
         elif self.client_address:
-            with contextlib.suppress(OSError):
+            try:
                 self.socket.sendto(reply, self.client_address)
+            except OSError as error:
+                gone = isinstance(error, (ConnectionError, FileNotFoundError))
+                if not gone and error.errno not in _UNREACHABLE:
+                    raise

@@ -12,9 +12,12 @@ import select
 import socket
 import termios
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _CHUNK: Final = 65536
 
@@ -41,11 +44,11 @@ async def linger(sock: socket.socket, timeout: float) -> None:
                 return
 
 
-def linger_here(sock: socket.socket, timeout: float) -> None:
+def linger_here(sock: socket.socket, timeout: float, _now: Callable[[], float] = time.monotonic) -> None:
     """The same by blocking: in a child process, where trio does not run."""
-    deadline = time.monotonic() + timeout
+    deadline = _now() + timeout
     with sock, contextlib.suppress(OSError, ValueError):
-        while (left := deadline - time.monotonic()) > 0:
+        while (left := deadline - _now()) > 0:
             readable, _, _ = select.select([sock], [], [], left)
             if readable and not _throw_away(sock):
                 return

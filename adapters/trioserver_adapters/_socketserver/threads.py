@@ -54,22 +54,6 @@ class NoThreads:
         """Wait for nothing."""
 
 
-class RequestThread(threading.Thread):
-    """The thread of one request."""
-
-    def __init__(self, server: ThreadingMixIn, request: Any, client_address: Any) -> None:
-        super().__init__(target=server.process_request_thread, args=(request, client_address))
-        self._companion = companion_of(server)
-        self._request: Any = request
-
-    def run(self) -> None:
-        request, self._request = self._request, None  # kept, or another one could have its `id` meanwhile
-        try:
-            super().run()
-        finally:
-            self._companion.end(id(request))
-
-
 class ThreadingMixIn(_Base):
     """Mix-in class to handle each request in a new thread.
 
@@ -79,10 +63,10 @@ class ThreadingMixIn(_Base):
         false.
       block_on_close: Whether `server_close` waits for the other ones; true.
       max_requests: How many requests may run at once; None, the default, is no limit. At the limit no more
-        are taken, and clients wait in the kernel's queue. May be changed while serving.
+        are taken, and clients wait in the kernel's queue. May be changed on the instance while it serves.
       grace_period: For `server_close`, where it is not given as an argument; None.
-      reuse_threads: Whether a thread goes on to serve other requests, which more than doubles the rate of short
-        connections. False by default: handlers may count on a new thread's empty ``threading.local``.
+      reuse_threads: Whether a thread goes on to serve other requests, which makes short connections much
+        cheaper. False by default: handlers may count on a new thread's empty ``threading.local``.
       defer_handshake: Whether the TLS handshake of a client takes place in the thread of its request, so that
         a slow or mute one does not stop the others; true. Only where ``socket`` is an ``ssl.SSLSocket``, and
         ``get_request``, ``verify_request`` and ``process_request`` are not overridden: these have a right to
@@ -99,6 +83,11 @@ class ThreadingMixIn(_Base):
     handshake_timeout: float | None = 10.0
 
     _threads: Any = NoThreads()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "max_requests":
+            companion_of(self).wake()
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """What a thread does: as ``process_request`` of `BaseServer`, and handles the errors."""
@@ -126,15 +115,13 @@ class ThreadingMixIn(_Base):
         if self.block_on_close:
             vars(self).setdefault("_threads", Threads())
         companion.begin(id(request))
+        serve, args = counted(companion, self.process_request_thread), (request, client_address)
         thread: threading.Thread | None
         try:
             if self.reuse_threads:
-                work = partial(
-                    serve_in_thread, companion, self.process_request_thread, request, client_address
-                )
-                thread = self.__workers().start(work, daemon=self.daemon_threads)
+                thread = self.__workers().start(partial(serve, *args), daemon=self.daemon_threads)
             else:
-                thread = RequestThread(self, request, client_address)
+                thread = threading.Thread(target=serve, args=args)
                 thread.daemon = self.daemon_threads
                 thread.start()
         except BaseException:  # no more threads can be started
@@ -151,9 +138,9 @@ class ThreadingMixIn(_Base):
         """Close the server, then wait for the threads that are no daemons, if ``block_on_close`` says so.
 
         Args:
-          grace_period: After so many seconds the connections of requests that still run are shut down, those
-            of daemons too, so that what blocks on them ends. None, the default, is the attribute of that name;
-            where that is None, too, they take as long as they take, as in the standard library.
+          grace_period: After so many seconds the connections of requests that still run are shut down,
+            those of daemons too, so that what blocks on them ends. None, the default, is the attribute of that
+            name; where that is None, too, they take as long as they take, as in the standard library.
         """
         super().server_close()
         companion = companion_of(self)
@@ -168,14 +155,16 @@ class ThreadingMixIn(_Base):
         companion.stop_if_idle()
 
 
-def serve_in_thread(
-    companion: Companion, serve: Callable[[Any, Any], object], request: Any, client_address: Any
-) -> None:
-    """The same, in a thread that serves other requests, too."""
-    try:
-        serve(request, client_address)
-    finally:
-        companion.end(id(request))
+def counted(companion: Companion, serve: Callable[[Any, Any], object]) -> Callable[[Any, Any], None]:
+    """``serve``, after which the request counts no longer: also where a subclass has replaced it."""
+
+    def process_request_thread(request: Any, client_address: Any) -> None:  # a thread is named after it
+        try:
+            serve(request, client_address)
+        finally:
+            companion.end(id(request))  # which is still there, or another one could have its `id` by now
+
+    return process_request_thread
 
 
 def defers_handshake(server: Any) -> bool:
