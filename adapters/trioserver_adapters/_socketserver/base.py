@@ -152,7 +152,7 @@ class BaseServer:
         self.__shutdown_request = True
 
     def service_actions(self) -> None:
-        """Called by `serve_forever` after each request, and every ``poll_interval`` where it is overridden."""
+        """Called by `serve_forever` after each request; every ``poll_interval`` where it is overridden."""
 
     def handle_request(self) -> Any:
         """Handle one request, or wait for one in vain: then returns what `handle_timeout` does.

@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from .._trio_thread import TrioThread
 
 _ATTRIBUTE: Final = "_trioserver_adapters__companion"
+_ADOPTED_AFTER: Final = 0.1
+"""Seconds after which a request that still runs gets its task."""
+
 _MOST_PENDING: Final = 64
-"""Requests that trio's thread may not yet know of, before somebody looks at them."""
+"""Requests without a task among which nobody looks for those that have ended."""
 
 _of_parents: Final[list[Companion]] = []
 """Of the process that this one was forked from. What trio's thread has there must not be collected here."""
@@ -91,6 +94,7 @@ class Companion:
         self._server = weakref.ref(server)
         self._running: set[object] = set()
         self._pending: collections.deque[Owned] = collections.deque()
+        self._adopts_later = False
         self._full = False
         self._waiters: set[Waiter] = set()
         self._lock = threading.RLock()
@@ -104,6 +108,7 @@ class Companion:
         with self._lock:
             if self._background is None or self._background.thread.over:
                 self._background = background = _Background(self._pending)
+                self._adopts_later = False
                 try:
                     background.start()
                 except BaseException:  # Ctrl-C, or there is no descriptor left for it
@@ -161,7 +166,7 @@ class Companion:
         if timeout is not None and timeout <= 0:
             return Signal.EXPIRED
         background = self.start()
-        with Waiter(background.thread, timeout, background.owner.look) as waiter:
+        with Waiter(background.thread, timeout) as waiter:
             self._waiters.add(
                 waiter
             )  # before it is looked at what may change: who changes it sees the waiter
@@ -178,7 +183,7 @@ class Companion:
 
     def wait_woken(self, condition: Callable[[], bool]) -> None:
         """Wait until ``condition()`` is true: it is looked at when `wake` was called."""
-        with Waiter(self.start().thread, None, lambda: None) as waiter:
+        with Waiter(self.start().thread, None) as waiter:
             self._waiters.add(waiter)
             try:
                 while not condition():
@@ -193,23 +198,30 @@ class Companion:
         self._running.add(request)
 
     def own(self, request: Owned, *, at_once: bool = False) -> None:
-        """Make trio the owner of a request; ``at_once`` where it has to see to something.
+        """Make trio the owner of a request: at once, or when it still runs a tenth of a second later.
 
-        Otherwise it hears of it when it wakes up: waking it costs more than the rest of a short request. One
-        that has ended by then never gets a task.
+        Waking trio for each, twice, costs more than the rest of a short request.
         """
         self._pending.append(request)
         if at_once or request.timeout is not None:
-            self.start()
-        elif len(self._pending) > _MOST_PENDING:
-            for _ in range(len(self._pending)):
-                with contextlib.suppress(IndexError):
-                    if not (oldest := self._pending.popleft()).ended:
-                        self._pending.append(oldest)
-        elif not self._waiters:
-            return
-        if (background := self._background) is not None:
+            background = self.start()
             background.thread.soon(background.owner.look)
+        elif not self._adopts_later and (later := self._background) is not None:
+            self._adopts_later = True
+            later.thread.soon(later.thread.start_task, self._adopt_later, later.owner)
+        elif len(self._pending) > _MOST_PENDING:  # in vain, where trio does not run
+            self._forget_ended()
+
+    async def _adopt_later(self, owner: Owner) -> None:
+        await trio.sleep(_ADOPTED_AFTER)
+        self._adopts_later = False  # before that: what is appended from now on asks for another look
+        owner.look()
+
+    def _forget_ended(self) -> None:
+        for _ in range(len(self._pending)):
+            with contextlib.suppress(IndexError):  # trio looks, too
+                if not (oldest := self._pending.popleft()).ended:
+                    self._pending.append(oldest)
 
     def end(self, request: object) -> None:
         """Count a request no longer."""

@@ -23,9 +23,9 @@ class TCPServer(BaseServer):
       request_queue_size: The backlog, 5.
       allow_reuse_address: Whether to set SO_REUSEADDR; false.
       allow_reuse_port: Whether to set SO_REUSEPORT, on IP sockets; false.
-      linger_timeout: How many seconds a connection with unread input is kept after it was closed, so that the
-        client can read all of the reply; 2.0. Closed at once it is reset, and the reply cut off: that is 0, and
-        the standard library, which does not have this.
+      linger_timeout: How many seconds a connection with unread input is kept after it was closed, so that
+        the client can read all of the reply; 2.0. Closed at once it is reset, and the reply cut off: that is
+        0, and the standard library, which does not have this.
 
     Attributes:
       socket: The listening socket; it may be replaced, by one that speaks TLS, say.

@@ -139,8 +139,8 @@ class ThreadingMixIn(_Base):
 
         Args:
           grace_period: After so many seconds the connections of requests that still run are shut down,
-            those of daemons too, so that what blocks on them ends. None, the default, is the attribute of that
-            name; where that is None, too, they take as long as they take, as in the standard library.
+            those of daemons too, so that what blocks on them ends. None, the default, is the attribute of
+            that name; where that is None, too, they take as long as they take, as in the standard library.
         """
         super().server_close()
         companion = companion_of(self)

@@ -15,7 +15,6 @@ import trio
 import trioserver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
@@ -50,13 +49,11 @@ class Waiter:
     Args:
       thread: Where trio runs.
       timeout: In seconds, from the first `wait` on; None is for ever.
-      begun: Called in trio's thread whenever it is told to wait.
     """
 
-    def __init__(self, thread: TrioThread, timeout: float | None, begun: Callable[[], object]) -> None:
+    def __init__(self, thread: TrioThread, timeout: float | None) -> None:
         self._thread = thread
         self._timeout = timeout
-        self._begun = begun
         # Its `get` ends when a signal handler raises, its `put` may be called in one.
         self._mail: queue.SimpleQueue[tuple[int, Signal]] = queue.SimpleQueue()
         self._number = 0
@@ -99,7 +96,6 @@ class Waiter:
     # In trio's thread.
 
     def _begin(self, number: int, fd: int | None, pause: float) -> None:
-        self._begun()
         if self._scope is not None:
             self._scope.cancel()
         if math.isnan(self._deadline):
