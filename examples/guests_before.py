@@ -38,5 +38,5 @@ class Guest(socketserver.StreamRequestHandler):
 if __name__ == "__main__":
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 0
     with contextlib.suppress(KeyboardInterrupt), GuestBook(("127.0.0.1", port)) as book:
-        print(f"Guest book on {book.server_address[0]}:{book.server_address[1]}", flush=True)
+        print(f"Guest book on 127.0.0.1:{book.server_address[1]}", flush=True)
         book.serve_forever()
