@@ -75,7 +75,10 @@ class TCPServer(BaseServer):
         self.socket.listen(self.request_queue_size)
 
     def server_close(self) -> None:
-        """Close the socket, and end `serve_forever` in whatever thread it runs. Closing twice is fine."""
+        """Close the socket, and end `serve_forever` in whatever thread it runs. Closing twice is fine.
+
+        Connections that linger are waited for, ``linger_timeout`` seconds at most.
+        """
         companion = companion_of(self)
         companion.close(self.fileno)
         self.socket.close()
