@@ -72,6 +72,13 @@ def oldest(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", *session.posargs)
 
 
+@nox.session(python=PYTHONS)
+def conformance(session: nox.Session) -> None:
+    """Run CPython's own suites with our socketserver, on each interpreter: what passes there has to pass."""
+    session.install("-e", ".")
+    session.run("python", "-m", "tests.conformance", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check the code with ruff: its rules, then its formatting."""

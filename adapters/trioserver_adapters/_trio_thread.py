@@ -12,9 +12,10 @@ from __future__ import annotations
 import atexit
 import contextlib
 import contextvars
+import logging
 import os
+import queue
 import threading
-import weakref
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import trio
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_running: Final[weakref.WeakSet[TrioThread]] = weakref.WeakSet()
-"""The threads of this process whose loop may still run."""
+logger = logging.getLogger("trioserver")
+
+_running: Final[set[TrioThread]] = set()
+"""The threads of this process whose loop runs. A plain set: of it a copy is made at one go."""
 
 
 class TrioThread:
@@ -42,25 +45,35 @@ class TrioThread:
         instruments: Sequence[trio.abc.Instrument] = (),
     ) -> None:
         self._pid = os.getpid()
+        self._name = name
         self._at_end = at_end
         self._clock = clock
         self._instruments = instruments
-        # A daemon: the interpreter would wait for any other before it comes to `_stop_all`.
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.RLock()  # a signal handler may make a call, too
+        self._first = threading.Lock()
         self._ready = threading.Event()
         self._calls: set[Call[Any]] = set()
         self._token: trio.lowlevel.TrioToken | None = None
         self._nursery: trio.Nursery | None = None
+        self.stop_asked = False
+        self._stopping = trio.Event()
+        self._ending = False
         self._failure: BaseException | None = None
-        self._over = False
+        self.over = False
 
     def start(self) -> None:
-        """Start it, unless that was done, and wait until calls can come."""
-        if self._starting.acquire(blocking=False):
-            _running.add(self)
-            self._thread.start()
-        self._ready.wait()
+        """Start it, unless that was done, and wait until calls can come.
+
+        What interrupts this, Ctrl-C or a lack of threads, leaves it to the next call: one that was started
+        all the same is the first then, and another one ends at once.
+        """
+        if not self._ready.is_set():
+            with self._starting:
+                if not self._ready.is_set():
+                    # A daemon: the interpreter would wait for any other before it comes to `_stop_all`.
+                    threading.Thread(target=self._run, name=self._name, daemon=True).start()
+                self._ready.wait()
         if self._failure is not None:
             raise self._failure
 
@@ -71,7 +84,8 @@ class TrioThread:
 
     def is_current(self) -> bool:
         """Whether the caller is this thread."""
-        return self._thread.ident == threading.get_ident()
+        # Not when it is over: another thread may have its number then.
+        return self._thread is not None and not self.over and self._thread.ident == threading.get_ident()
 
     def is_current_worker(self) -> bool:
         """Whether the caller is a worker thread that a task of this loop waits for, or has abandoned."""
@@ -96,14 +110,16 @@ class TrioThread:
         call = Call(self, function)
         self._calls.add(call)
         interrupts: list[BaseException] = []
-        while not call.ended.is_set():
-            try:
+        while True:
+            try:  # around all of it, or a signal could end the wait where it is not caught
+                if call.ended:
+                    break
                 self.soon(call.begin)  # again after a signal: it begins but once
                 if interrupts:
                     self.soon(interrupt or call.cancel, len(interrupts))
-                if self._over:
+                if self.over:
                     call.abandon(self._failure)
-                call.ended.wait()
+                call.wait()
             except BaseException as exc:
                 interrupts.append(exc)
         self._calls.discard(call)
@@ -124,21 +140,22 @@ class TrioThread:
                 self._token.run_sync_soon(function, *args)
 
     def stop(self) -> None:
-        """Cancel what runs in the loop, and wait until the thread has ended; not if it waits for the caller."""
+        """End the loop, and wait until the thread has ended; not if it waits for the caller."""
         self.stop_soon()
-        if self._thread.ident is not None and not self.is_current() and not self.is_current_worker():
+        if self._thread is not None and not self.is_current() and not self.is_current_worker():
             self._thread.join()
 
     def stop_soon(self) -> None:
-        """Cancel what runs in the loop."""
+        """End the loop: run ``at_end``, then cancel what still runs in it."""
         if not self.forked:
-            self.soon(self._cancel)
+            self.stop_asked = True  # also when it is just starting
+            self.soon(self._stopping.set)
 
     # For the loop's own thread.
 
     def start_task(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         """Start a task, which must not raise, unless the loop is about to end."""
-        if self._nursery is not None:
+        if self._nursery is not None and not self._ending:
             self._nursery.start_soon(function, *args)
 
     async def start_in_background(self, function: Callable[..., Awaitable[object]]) -> None:
@@ -146,44 +163,51 @@ class TrioThread:
         assert self._nursery is not None  # a call runs in it
         await self._nursery.start(function)
 
-    def _cancel(self) -> None:
-        if self._nursery is not None:
-            self._nursery.cancel_scope.cancel()
-
     def _run(self) -> None:
+        if not self._first.acquire(blocking=False):
+            return
+        self._thread = threading.current_thread()
+        _running.add(self)
         try:
             trio.run(self._main, clock=self._clock, instruments=self._instruments)
         except BaseException as exc:
             self._failure = exc
         finally:
-            self._over = True  # before that: a call that comes now sees it, or is seen here
+            self.over = True  # before that: a call that comes now sees it, or is seen here
             for call in tuple(self._calls):
                 call.abandon(self._failure)
             self._ready.set()
             _running.discard(self)
 
     async def _main(self) -> None:
-        try:
-            async with trio.open_nursery() as self._nursery:
-                self._token = trio.lowlevel.current_trio_token()
-                self._ready.set()
-                await trio.sleep_forever()
-        finally:
-            self._nursery = None
-            with trio.CancelScope(shield=True):
-                await self._at_end()
+        async with trio.open_nursery() as self._nursery:
+            self._token = trio.lowlevel.current_trio_token()
+            self._ready.set()
+            try:
+                if not self.stop_asked:
+                    await self._stopping.wait()
+            finally:
+                with trio.CancelScope(shield=True):
+                    try:
+                        await self._at_end()
+                    except Exception:
+                        logger.exception("The server could not be closed")  # nobody else hears of it
+                self._ending = True  # a nursery that is about to close takes no task
+                self._nursery.cancel_scope.cancel()
 
 
 class Call(Generic[T]):
     """One call: what is to run, and what came of it.
 
     Attributes:
-      ended: Set when nothing more will come of it.
+      ended: Whether nothing more will come of it.
       error: What it raised.
     """
 
     def __init__(self, thread: TrioThread, function: Callable[[], Awaitable[T]]) -> None:
-        self.ended = threading.Event()
+        self.ended = False
+        # Not an Event: where a signal handler raises in its wait, that may raise something else instead.
+        self._end: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.error: BaseException | None = None
         self._thread = thread
         self._function = function
@@ -192,10 +216,19 @@ class Call(Generic[T]):
         self._begun = False
         self._value: list[T] = []
 
+    def wait(self) -> None:
+        """Wait until it has ended, or a signal handler raises."""
+        if not self.ended:
+            self._end.get()
+
     def result(self) -> T:
         """What the function returned; or raises what it raised, as it is."""
-        if self.error is not None:
-            raise self.error
+        error, self.error = self.error, None  # whose traceback has this call
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error
         return self._value[0]
 
     # In the loop.
@@ -214,19 +247,31 @@ class Call(Generic[T]):
         try:
             with self._scope:
                 self._value.append(await self._function())
-        except trio.Cancelled:
-            raise  # the loop ends, and abandons what it has not finished
         except BaseException as exc:
-            self.error = exc
-        self.ended.set()
+            self.error = without_cancelled(exc)
+            if self.error is None:
+                raise  # the loop ends, and abandons what it has not finished
+        self._ended()
 
     def abandon(self, reason: BaseException | None) -> None:
         """End it, unless it has ended: the loop has."""
-        if not self.ended.is_set():
+        if not self.ended:
             self.error = reason or trioserver.ServerClosed(
                 "the server was closed meanwhile, by server_close()"
             )
-            self.ended.set()
+            self._ended()
+
+    def _ended(self) -> None:
+        self.ended = True  # before that: who is interrupted as he wakes looks at it again
+        self._end.put(None)
+
+
+def without_cancelled(error: BaseException) -> BaseException | None:
+    """What is left of an exception, or of a group of them, without the ``trio.Cancelled``."""
+    if isinstance(error, BaseExceptionGroup):
+        cancelled, rest = error.split(trio.Cancelled)
+        return error if cancelled is None else rest  # not a copy where there is nothing to take out
+    return None if isinstance(error, trio.Cancelled) else error
 
 
 def _stop_all() -> None:

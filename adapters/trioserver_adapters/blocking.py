@@ -9,8 +9,11 @@ The handlers are the native server's: asynchronous, or synchronous with its thre
 from __future__ import annotations
 
 import collections
+import contextvars
 import os
+import sys
 import warnings
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, TypeVarTuple
 
@@ -44,16 +47,23 @@ _INSTEAD: Final = {
     "stop": "there, call request_shutdown()",
     "server_close": "it was asked to stop, as request_shutdown() does; close it in another thread",
     "call": "there, await the function itself",
-    "fileno": "there, use `async with server`",
+    "fileno": "there, use `async with server`, and server.fileno()",
     "__enter__": "there, use `async with server`",
 }
+
+_WAITS_FOR_REQUESTS: Final = {"shutdown", "stop", "server_close"}
+
+_served_here: Final[contextvars.ContextVar[BlockingServer[Any] | None]] = contextvars.ContextVar(
+    "_served_here", default=None
+)
+"""What serves this request; its worker threads know it, too, also those left to themselves."""
 
 
 class BlockingServer(Generic[ServerT]):
     """A native server with the methods of ``socketserver``'s: they block, and any thread may call them.
 
-    Trio runs in a thread of its own, from the first call that needs it to `server_close`; before that there is
-    neither a thread nor a descriptor. Use it as a context manager, or call `server_close`: a forgotten one
+    Trio runs in a thread of its own, from the first call that needs it to `server_close`; before that there
+    is neither a thread nor a descriptor. Use it as a context manager, or call `server_close`: a forgotten one
     is closed with a ``ResourceWarning`` when it is collected, and without one when the interpreter exits.
 
     A server belongs to the process that made it. In a forked child make another one.
@@ -82,10 +92,13 @@ class BlockingServer(Generic[ServerT]):
         if not isinstance(server, trioserver.BaseServer):
             raise trioserver.ConfigError(f"server must be a server of trioserver's, not {server!r}")
         check_grace_period(grace_period)
+        if clock is not None and not isinstance(clock, trio.abc.Clock):
+            raise trioserver.ConfigError(f"clock must be a trio.abc.Clock, or None for trio's, not {clock!r}")
         self._server = server
-        self._make_thread = partial(TrioThread, clock=clock, instruments=instruments)
+        self._make_thread = partial(TrioThread, clock=clock, instruments=checked_instruments(instruments))
         self._grace_period = grace_period
         self._pid = os.getpid()
+        self._opening = trio.Lock()
         self._entering: set[object] = set()
         self._shutdowns: collections.deque[tuple[float | None, bool]] = collections.deque()
         self._stop_next = False
@@ -123,16 +136,18 @@ class BlockingServer(Generic[ServerT]):
           WrongTask: Called in the thread that runs trio, which it would block.
           BaseException: What stopped the server, as it is: see ``trioserver.BaseServer.serve_forever``.
         """
-        if self._closed and self._forestalled:
-            self._forestalled = False
-            return
 
         async def serve() -> None:
             if poll_interval != POLL_INTERVAL:
                 self._server.poll_interval = poll_interval
             await self._server.serve_forever()
 
-        self._run_server("serve_forever", serve)
+        try:
+            self._run_server("serve_forever", serve)
+        except trioserver.ServerClosed:
+            if not self._forestalled:
+                raise
+            self._forestalled = False
 
     def handle_request(self) -> None:
         """Serve one request, and return when it is done; ``handle_timeout`` is called if none comes in time.
@@ -176,6 +191,10 @@ class BlockingServer(Generic[ServerT]):
         self._entering.add(ticket)
 
         async def run() -> None:
+            _served_here.set(self)
+            while self._opening.locked():  # or `fileno`, say, and this would both bind
+                async with self._opening:
+                    pass
             self._take_shutdowns()
             self._entering.discard(ticket)
             if self._stop_next:
@@ -214,7 +233,10 @@ class BlockingServer(Generic[ServerT]):
         """Pass on what was asked for; in the loop."""
         while self._shutdowns:
             grace_period, entering = self._shutdowns.popleft()
-            self._server.request_shutdown(grace_period)
+            try:
+                self._server.request_shutdown(grace_period)
+            except BaseException as exc:  # of an observer that calls sys.exit(), say: it would end the loop
+                self._failure = exc
             if entering and self._server.state is trioserver.State.STOPPED:
                 self._stop_next = True  # asked for while a serve was on its way: never lost (P5)
 
@@ -236,10 +258,25 @@ class BlockingServer(Generic[ServerT]):
         return self._shut_down("shutdown", grace_period)
 
     def _shut_down(self, method: str, grace_period: float | None) -> trioserver.ShutdownReport:
-        self.request_shutdown(grace_period)
+        self._check_process()
+        check_grace_period(grace_period)
         if self._thread is None or self._closed:
+            self.request_shutdown(grace_period)
             return self._report
-        return self._run(method, partial(self._server.shutdown, grace_period))
+        entering = bool(self._entering)
+
+        async def shut_down() -> trioserver.ShutdownReport:
+            self._shutdowns.append((grace_period, entering))
+            self._take_shutdowns()  # and no checkpoint after it, so that the next asks for the same again
+            return await self._server.shutdown(grace_period)
+
+        try:
+            return self._run(method, shut_down)
+        except trioserver.WrongTask:
+            self.request_shutdown(grace_period)
+            raise
+        except trioserver.ServerClosed:  # by another thread, meanwhile
+            return self._report
 
     # Opening and closing.
 
@@ -248,14 +285,25 @@ class BlockingServer(Generic[ServerT]):
 
         Opens the server, if it is not open, for `handle_request` to be called when it is readable.
         """
-        self._check_process()
-        opened = self._server.fileno() != -1
-        if not opened and not self._closed and self._server.state in _CAN_BE_OPENED:
-            self._run("fileno", self._open)
+        try:
+            return self._run("fileno", self._opened_fileno)
+        except trioserver.ServerClosed:
+            return -1
+
+    async def _opened_fileno(self) -> int:
+        async with self._opening:
+            if self._server.fileno() == -1 and self._server.state in _CAN_BE_OPENED:
+                await self._open_now()
         return self._server.fileno()
 
     async def _open(self) -> None:
+        async with self._opening:  # two of us would both bind
+            await self._open_now()
+
+    async def _open_now(self) -> None:
         await self._server.__aenter__()
+        if self._server.state is trioserver.State.CLOSED:
+            await self._server.server_close()  # again: it was closed while it was being opened
 
     def server_close(self) -> None:
         """Close the server for good, and end the thread. Closing twice is fine.
@@ -268,22 +316,23 @@ class BlockingServer(Generic[ServerT]):
           BaseException: What stopped a server that `start` started.
         """
         self._check_process()
-        if self._closed:
-            return
-        thread = self._loop()
-        if thread.is_current():
-            self.request_shutdown()
         try:
             self._run("server_close", self._close)
+        except trioserver.ServerClosed:
+            pass  # by another thread, or before
+        except trioserver.WrongTask:
+            self.request_shutdown()
+            raise
         finally:
-            if self._server.state is trioserver.State.CLOSED:
+            thread = self._thread
+            if thread is not None and (thread.over or self._server.state is trioserver.State.CLOSED):
                 self._closed = True
                 thread.stop()
         self._raise_failure()
 
     async def _close(self) -> None:
         self._take_shutdowns()
-        self._forestalled = self._server.state is trioserver.State.FORESTALLED
+        self._forestalled = self._stop_next or self._server.state is trioserver.State.FORESTALLED
         await self._server.server_close()
         self._report = await self._server.shutdown()
 
@@ -309,9 +358,11 @@ class BlockingServer(Generic[ServerT]):
         self.server_close()
 
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
-        if self._thread is not None and not self._closed and not self._thread.forked:
-            warn(f"unclosed {self!r}", ResourceWarning, source=self)
-            self._thread.stop_soon()
+        thread = self._thread
+        if thread is not None and not (thread.over or thread.stop_asked or thread.forked):
+            message = f"unclosed {self!r}"
+            thread.stop_soon()  # before the warning, which may be an error
+            warn(message, ResourceWarning, source=self)
 
     def __repr__(self) -> str:
         return f"<BlockingServer of {self._server!r}>"
@@ -344,6 +395,10 @@ class BlockingServer(Generic[ServerT]):
                 f"{_INSTEAD[method]}"
             )
         if thread.is_current_worker():
+            if method in _WAITS_FOR_REQUESTS and _served_here.get() is self:
+                raise trioserver.WrongTask(
+                    f"{method}() waits for the requests, and was called in one's thread: {_INSTEAD[method]}"
+                )
             return trio.from_thread.run(function)  # in the task that waits for it: see its WrongTask
         return thread.call(function, interrupt)
 
@@ -354,7 +409,7 @@ class BlockingServer(Generic[ServerT]):
             raise trioserver.ServerClosed("the server was closed, and can not be used again")
         thread = self._thread
         if thread is None:
-            new = self._make_thread(f"trioserver: {self._server!r}", self._server.server_close)
+            new = self._make_thread(f"trioserver: {self._server!r}", partial(close, self._server))
             thread = vars(self).setdefault("_thread", new)  # atomic: of two threads one wins
         thread.start()
         thread.soon(self._take_shutdowns)
@@ -366,6 +421,12 @@ class BlockingServer(Generic[ServerT]):
                 f"this server was made in process {self._pid} and is used in its child {os.getpid()}: "
                 "make one in the child"
             )
+
+
+async def close(server: trioserver.BaseServer[Any]) -> None:
+    """Close a server, unless that was done. Not a method: those of a thread that runs are not collected."""
+    if server.state is not trioserver.State.CLOSED:
+        await server.server_close()
 
 
 class _Status:
@@ -384,7 +445,17 @@ def check_grace_period(value: object) -> None:
     """Raise ConfigError unless it is a number of seconds, or None."""
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+    if not usable or (isinstance(value, int) and value > sys.float_info.max):
         raise trioserver.ConfigError(
             f"grace_period must be a number of seconds, at least 0, or None for no bound, not {value!r}"
         )
+
+
+def checked_instruments(value: Sequence[trio.abc.Instrument]) -> tuple[trio.abc.Instrument, ...]:
+    """``value`` as a tuple; ConfigError unless these are instruments."""
+    given: object = value
+    instruments = tuple(value) if isinstance(given, Iterable) else None
+    if instruments is None or not all(isinstance(each, trio.abc.Instrument) for each in instruments):
+        raise trioserver.ConfigError(f"instruments must be a sequence of trio.abc.Instrument, not {given!r}")
+    return instruments

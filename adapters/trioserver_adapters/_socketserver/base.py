@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
+    from .companion import Companion
+
 
 class BaseServer:
     """What all servers have in common: takes requests from anything with ``fileno()`` and ``get_request()``.
@@ -90,19 +92,8 @@ class BaseServer:
         self.__is_shut_down.clear()
         self.__serving_thread = threading.get_ident()
         try:
-            if not self.__stop:
-                companion.closed = False
-                if (fd := self.__fileno()) < 0:
-                    raise ValueError(f"Invalid file descriptor: {fd}")
-                companion.start()  # now, and not when there may be no descriptors left for it
-            while not self.__stopping():
-                interval = poll_interval if self.__has_service_actions() else None
-                signal = companion.wait_readable(self.__fileno, interval, self.__stopping)
-                if self.__stopping() or (signal is Signal.WOKEN and self.__fileno() < 0):
-                    break  # one that came meanwhile stays in the kernel's queue (bpo-35017)
-                if signal is Signal.READY:
-                    self._handle_request_noblock()
-                self.service_actions()
+            with companion.needed():
+                self.__serve(companion, poll_interval)
         finally:
             self.__stop = False
             self.__has_served = True
@@ -110,6 +101,21 @@ class BaseServer:
             self.__is_shut_down.set()
             if companion.closed:
                 companion.stop_if_idle()
+
+    def __serve(self, companion: Companion, poll_interval: float) -> None:
+        if not self.__stop:
+            companion.closed = False
+            if (fd := self.__fileno()) < 0:
+                raise ValueError(f"Invalid file descriptor: {fd}")
+            companion.start()  # now, and not when there may be no descriptors left for it
+        while not self.__stopping():
+            interval = poll_interval if self.__has_service_actions() else None
+            signal = companion.wait_readable(self.__fileno, interval, self.__stopping)
+            if self.__stopping() or (signal is Signal.WOKEN and self.__fileno() < 0):
+                break  # one that came meanwhile stays in the kernel's queue (bpo-35017)
+            if signal is Signal.READY:
+                self._handle_request_noblock()
+            self.service_actions()
 
     def __stopping(self) -> bool:
         return self.__stop or companion_of(self).closed
@@ -168,11 +174,13 @@ class BaseServer:
             timeout = self.timeout
         elif self.timeout is not None:
             timeout = min(timeout, self.timeout)
-        signal = companion_of(self).wait_readable(self.__fileno, timeout, lambda: False)
-        if signal is Signal.EXPIRED:
-            return self.handle_timeout()
-        if signal is Signal.READY:
-            self._handle_request_noblock()
+        companion = companion_of(self)
+        with companion.needed():
+            signal = companion.wait_readable(self.__fileno, timeout, lambda: False)
+            if signal is Signal.EXPIRED:
+                return self.handle_timeout()
+            if signal is Signal.READY:
+                self._handle_request_noblock()
         return None
 
     # One request.

@@ -16,13 +16,13 @@ import trio
 import trioserver
 
 from ..blocking import BlockingServer, check_grace_period
-from .backoff import Backoff
+from .backoff import EXHAUSTED, Backoff
 from .linger import has_unread_input, linger_here
 from .owner import Owned, Owner
 from .waiter import Signal, Waiter, is_readable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .._trio_thread import TrioThread
 
@@ -32,6 +32,9 @@ _ADOPTED_AFTER: Final = 0.1
 
 _MOST_PENDING: Final = 64
 """Requests without a task among which nobody looks for those that have ended."""
+
+_IDLE_SECONDS: Final = 0.2
+"""How long trio's thread stays when nothing needs it: who comes back sooner need not start another."""
 
 _of_parents: Final[list[Companion]] = []
 """Of the process that this one was forked from. What trio's thread has there must not be collected here."""
@@ -65,11 +68,6 @@ class _Background(BlockingServer[Owner]):
         assert self._thread is not None
         return self._thread
 
-    async def end_soon(self) -> None:
-        """End the thread, when no connection lingers."""
-        await self.owner.wait_lingered()
-        self.thread.stop_soon()
-
     def __del__(self, *_: object) -> None:
         if self._thread is not None:
             self._thread.stop_soon()
@@ -95,6 +93,9 @@ class Companion:
         self._running: set[object] = set()
         self._pending: collections.deque[Owned] = collections.deque()
         self._adopts_later = False
+        self._inside = 0
+        self._retires = False
+        self._retired: TrioThread | None = None
         self._full = False
         self._waiters: set[Waiter] = set()
         self._lock = threading.RLock()
@@ -104,11 +105,11 @@ class Companion:
     # Trio's thread.
 
     def start(self) -> _Background:
-        """Start trio, unless it runs. It ends with `stop`, with the server, or with the interpreter."""
+        """Start trio, unless it runs. It ends with `stop`, with the server, or when nothing needs it."""
         with self._lock:
             if self._background is None or self._background.thread.over:
                 self._background = background = _Background(self._pending)
-                self._adopts_later = False
+                self._adopts_later = self._retires = False
                 try:
                     background.start()
                 except BaseException:  # Ctrl-C, or there is no descriptor left for it
@@ -122,12 +123,49 @@ class Companion:
         """End trio's thread, and wait until it has. What still runs elsewhere is nobody's any more."""
         with self._lock:
             background, self._background = self._background, None
+            retired, self._retired = self._retired, None
             if self._finalizer is not None:
                 self._finalizer.detach()
         if background is not None:
             with contextlib.suppress(trioserver.ServerClosed):  # the last request has ended it
                 background.call(background.owner.wait_lingered)
                 background.server_close()
+        if retired is not None:
+            retired.stop()
+
+    @contextlib.contextmanager
+    def needed(self) -> Iterator[None]:
+        """Trio's thread does not end in the block, once it was started.
+
+        It does soon after it, unless requests run: a server that is dropped without being closed leaves no
+        thread, as in the standard library.
+        """
+        with self._lock:
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+            self._retire_if_unneeded()
+
+    def _retire_if_unneeded(self) -> None:
+        background = self._background
+        if background is not None and not (self._retires or self._inside or self._running):
+            self._retires = True
+            background.thread.soon(background.thread.start_task, self._retire, background)
+
+    async def _retire(self, background: _Background) -> None:
+        await trio.sleep(0 if self.closed else _IDLE_SECONDS)
+        await background.owner.wait_lingered()
+        with self._lock:
+            self._retires = False
+            if self._inside or self._running or self._background is not background:
+                return
+            self._background, self._retired = None, background.thread
+            if self._finalizer is not None:
+                self._finalizer.detach()
+        background.thread.stop_soon()
 
     def close(self, fileno: Callable[[], int] = lambda: -1) -> None:
         """The server is being closed: let those who wait know, and let go of its descriptor."""
@@ -165,7 +203,13 @@ class Companion:
                 return Signal.READY
         if timeout is not None and timeout <= 0:
             return Signal.EXPIRED
-        background = self.start()
+        try:
+            background = self.start()
+        except OSError as error:
+            if error.errno not in EXHAUSTED:
+                raise
+            # No descriptors for trio. Of the callers only `handle_request` can get here, which nobody wakes.
+            return Signal.READY if is_readable(fileno(), timeout) else Signal.EXPIRED
         with Waiter(background.thread, timeout) as waiter:
             self._waiters.add(
                 waiter
@@ -183,7 +227,7 @@ class Companion:
 
     def wait_woken(self, condition: Callable[[], bool]) -> None:
         """Wait until ``condition()`` is true: it is looked at when `wake` was called."""
-        with Waiter(self.start().thread, None) as waiter:
+        with self.needed(), Waiter(self.start().thread, None) as waiter:
             self._waiters.add(waiter)
             try:
                 while not condition():
@@ -228,8 +272,7 @@ class Companion:
         self._running.discard(request)
         if self._full:
             self.wake()
-        if self.closed and not self._running and (background := self._background) is not None:
-            background.thread.soon(background.thread.start_task, background.end_soon)
+        self._retire_if_unneeded()
 
     def soon(self, function: Callable[..., object], *args: object) -> None:
         """Call a function in trio's thread, if it runs."""

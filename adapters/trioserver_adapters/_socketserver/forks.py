@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 else:
     _Base = object  # a plain class, as in the standard library
 
-_THIS_MODULE: Final = re.compile(re.escape(__name__) + "$")
+_NO_WARNING: Final = ("ignore", None, DeprecationWarning, re.compile(re.escape(__name__) + "$"), 0)
+"""A filter for warnings of this module alone."""
 
 
 class ForkingMixIn(_Base):
@@ -79,8 +81,7 @@ class ForkingMixIn(_Base):
         """Fork a process for the request."""
         companion = companion_of(self)
         companion.start()
-        _permit_fork_beside_threads()
-        pid = os.fork()
+        pid = _fork_beside_threads()
         if not pid:
             self.__serve_in_child(request, client_address)
         if self.active_children is None:
@@ -141,15 +142,23 @@ def _reap(children: set[int], pid: int, options: int) -> None:
         children.discard(ended)
 
 
-def _permit_fork_beside_threads() -> None:
-    """Keep Python from warning of a fork where there are threads, by a filter for this module alone.
+def _fork_beside_threads() -> int:
+    """``os.fork()`` without Python's warning of a fork where there are threads.
 
     The warning (from 3.12 on) is about locks that another thread may hold for ever in the child. Trio's
     thread holds none that the child would want: it does not touch trio. And where warnings are errors it is
     raised after the fork, in the parent, which then does not know that it has a child.
+
+    The filter is there during the fork only, and is taken out by itself: ``catch_warnings()`` would put back
+    all the filters of before, also over those of another thread.
     """
     if sys.version_info < (3, 12):
-        return
-    ours = ("ignore", None, DeprecationWarning, _THIS_MODULE, 0)
-    if not warnings.filters or warnings.filters[0] != ours:
-        warnings.filterwarnings("ignore", category=DeprecationWarning, module=_THIS_MODULE.pattern)
+        return os.fork()
+    # Not by filterwarnings(), after which every warning that was shown once is shown again.
+    filters: Any = warnings.filters
+    filters.insert(0, _NO_WARNING)
+    try:
+        return os.fork()
+    finally:
+        with contextlib.suppress(ValueError):  # another thread has changed all filters meanwhile
+            filters.remove(_NO_WARNING)

@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 if hasattr(select, "poll"):
 
-    def is_readable(fd: int) -> bool:
-        """Whether there is something to read, or an error, right now."""
+    def is_readable(fd: int, within: float | None = 0.0) -> bool:
+        """Whether there is something to read, or an error, within so many seconds; None is for ever."""
         poller = select.poll()
         poller.register(fd, select.POLLIN)
-        return bool(poller.poll(0))
+        return bool(poller.poll(None if within is None else within * 1000))
 
 else:
 
-    def is_readable(fd: int) -> bool:
-        """Whether there is something to read, or an error, right now."""
-        return bool(select.select([fd], [], [], 0)[0])
+    def is_readable(fd: int, within: float | None = 0.0) -> bool:
+        """Whether there is something to read, or an error, within so many seconds; None is for ever."""
+        return bool(select.select([fd], [], [], within)[0])
 
 
 class Signal(enum.Enum):

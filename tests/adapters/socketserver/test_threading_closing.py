@@ -21,8 +21,8 @@ def is_refused(connect: Connect, server: Any) -> bool:
     """Whether nobody can connect any more."""
     try:
         connect(server)
-    except ConnectionRefusedError:
-        return True
+    except ConnectionError as error:  # a reset: it was closed while this one came
+        return isinstance(error, ConnectionRefusedError)
     return False
 
 

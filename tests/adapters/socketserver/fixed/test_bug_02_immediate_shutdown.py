@@ -103,7 +103,7 @@ def test_server_when_idle_then_no_thread_wakes_up(module: Any, name: str) -> Non
     with serving(server, 0.005):
         with client_of(server) as client:
             client.send(b"hello")
-        time.sleep(0.25)  # in which what came of that is over; after 0.1 s trio looks at requests that still run
+        time.sleep(0.25)  # what came of that is over: after 0.1 s trio looks at requests that still run
         before = switches()
         time.sleep(0.2)
         assert switches() == before
