@@ -21,10 +21,11 @@ import signal
 import sys
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
     import trio
 
@@ -99,13 +100,16 @@ def trio_serve_tcp(job: Job) -> None:
     trio.run(main)
 
 
-@peer
-def socketserver_udp(job: Job) -> None:
-    """The standard library's ``UDPServer``, which serves one datagram after the other."""
-    import socketserver
+def serve_blocking(job: Job, module: ModuleType, server_class: str, **attributes: object) -> None:
+    """A server of ``socketserver``, the standard library's or ours, which have the same names."""
     import threading
 
-    class Echo(socketserver.BaseRequestHandler):
+    class Line(module.StreamRequestHandler):  # type: ignore[misc, name-defined]
+        def handle(self) -> None:
+            for line in self.rfile:
+                self.wfile.write(line)
+
+    class Datagram(module.BaseRequestHandler):  # type: ignore[misc, name-defined]
         def handle(self) -> None:
             data, sock = self.request
             sock.sendto(data, self.client_address)
@@ -114,11 +118,60 @@ def socketserver_udp(job: Job) -> None:
         job.stopping()
         threading.Thread(target=server.shutdown).start()
 
-    with socketserver.UDPServer((HOST, job.port), Echo) as server:
+    cls: Any = type("Server", (getattr(module, server_class),), {"request_queue_size": BACKLOG, **attributes})
+    with cls((HOST, job.port), Datagram if job.mode.startswith("udp") else Line) as server:
         signal.signal(signal.SIGTERM, stop)
         job.ready(server.server_address[1])
         server.serve_forever()
     job.stopped()
+
+
+@peer
+def socketserver_udp(job: Job) -> None:
+    """The standard library's ``UDPServer``, which serves one datagram after the other."""
+    import socketserver
+
+    serve_blocking(job, socketserver, "UDPServer")
+
+
+@peer
+def socketserver_threading(job: Job) -> None:
+    """The standard library's ``ThreadingTCPServer``."""
+    import socketserver
+
+    serve_blocking(job, socketserver, "ThreadingTCPServer", daemon_threads=True)
+
+
+@peer
+def socketserver_synchronous(job: Job) -> None:
+    """The standard library's ``TCPServer``, which serves one connection after the other."""
+    import socketserver
+
+    serve_blocking(job, socketserver, "TCPServer")
+
+
+@peer
+def dropin_threading(job: Job) -> None:
+    """``ThreadingTCPServer`` of ``trioserver_adapters.socketserver``."""
+    from trioserver_adapters import socketserver
+
+    serve_blocking(job, socketserver, "ThreadingTCPServer", daemon_threads=True)
+
+
+@peer
+def dropin_reusing_threads(job: Job) -> None:
+    """The same, whose threads serve one request after another."""
+    from trioserver_adapters import socketserver
+
+    serve_blocking(job, socketserver, "ThreadingTCPServer", daemon_threads=True, reuse_threads=True)
+
+
+@peer
+def dropin_synchronous(job: Job) -> None:
+    """``TCPServer`` of ``trioserver_adapters.socketserver``."""
+    from trioserver_adapters import socketserver
+
+    serve_blocking(job, socketserver, "TCPServer")
 
 
 @peer

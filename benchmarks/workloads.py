@@ -84,6 +84,12 @@ _ALL = (
         targets={load.CPU.key: 2.5},
     ),
     Workload(
+        name="churn1",
+        about="connect, one line, close; one at a time",
+        metrics=load.METRICS,
+        measure=load.measure_load("churn", connections=1, bytes=64),
+    ),
+    Workload(
         name="bulk",
         about="one connection, chunks of 64 KiB; one op is a megabyte",
         metrics=load.METRICS,
