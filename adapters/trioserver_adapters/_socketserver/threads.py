@@ -33,6 +33,11 @@ class Threads(list[threading.Thread]):
         if not thread.daemon:
             super().append(thread)
 
+    def discard(self, thread: threading.Thread) -> None:
+        """Do not keep a thread."""
+        if thread in self:
+            self.remove(thread)
+
     def reap(self) -> None:
         """Drop those that have ended."""
         self[:] = [thread for thread in self if thread.is_alive()]
@@ -48,6 +53,9 @@ class NoThreads:
     """In their place where none is waited for."""
 
     def append(self, thread: threading.Thread) -> None:
+        """Keep nothing."""
+
+    def discard(self, thread: threading.Thread) -> None:
         """Keep nothing."""
 
     def join(self) -> None:
@@ -116,19 +124,22 @@ class ThreadingMixIn(_Base):
             vars(self).setdefault("_threads", Threads())
         companion.begin(id(request))
         serve, args = counted(companion, self.process_request_thread), (request, client_address)
-        thread: threading.Thread | None
+        thread: threading.Thread | None = None
         try:
             if self.reuse_threads:
-                thread = self.__workers().start(partial(serve, *args), daemon=self.daemon_threads)
+                worker = self.__workers().start(partial(serve, *args), daemon=self.daemon_threads)
+                if worker is not None:
+                    self._threads.append(worker)
             else:
                 thread = threading.Thread(target=serve, args=args)
                 thread.daemon = self.daemon_threads
+                self._threads.append(thread)
                 thread.start()
         except BaseException:  # no more threads can be started
             companion.end(id(request))
+            if thread is not None:
+                self._threads.discard(thread)
             raise
-        if thread is not None:
-            self._threads.append(thread)
 
     def __workers(self) -> Workers:
         workers: Workers = vars(self).setdefault("_ThreadingMixIn__idle_workers", Workers())
