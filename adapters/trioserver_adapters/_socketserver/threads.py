@@ -103,9 +103,9 @@ class ThreadingMixIn(_Base):
         daemon = threading.current_thread().daemon
         owned = InThread(request, client_address, self.request_timeout, daemon)
         companion.begin(id(request))  # where a pool calls this it was not
-        companion.own(owned)
         try:
             try:
+                companion.own(owned)
                 if shake_hands(self, request):
                     self.finish_request(request, client_address)
             except Exception:
