@@ -23,6 +23,27 @@ nox.options.download_python = "never"
 ROOT = Path(__file__).parent
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 PROJECT = nox.project.load_toml("pyproject.toml")["project"]
+# Built on socketserver or http.server, each in a way of its own; the last two are what their tests need.
+PROGRAMS = [
+    "bottle",
+    "dnslib",
+    "django",
+    "fakeredis",
+    "flask",
+    "jsonrpclib-pelix",
+    "prometheus-client",
+    "pymodbus<3",  # the last that has synchronous servers
+    "pynetdicom",
+    "python-osc",
+    "radicale",
+    "rangehttpserver",
+    "robotremoteserver",
+    "uploadserver",
+    "websocket-server",
+    "wsgidav",
+    "cryptography",  # with which Flask makes its own certificates
+    "websocket-client",
+]
 
 
 def build(session: nox.Session) -> Path:
@@ -77,6 +98,14 @@ def conformance(session: nox.Session) -> None:
     """Run CPython's own suites with our socketserver, on each interpreter: what passes there has to pass."""
     session.install("-e", ".")
     session.run("python", "-m", "tests.conformance", *session.posargs)
+
+
+@nox.session
+def programs(session: nox.Session) -> None:
+    """Run third-party programs, unmodified, on our socketserver; elsewhere these tests are skipped."""
+    session.install("-e", ".[test]", *PROGRAMS)
+    env = {"TRIOSERVER_REQUIRE_PROGRAMS": "1"}
+    session.run("python", "-m", "pytest", "tests/programs", *session.posargs, env=env)
 
 
 @nox.session

@@ -3,7 +3,7 @@
 Run it:      python examples/select_two.py [PORT]
 Talk to it:  socat - TCP:127.0.0.1:PORT    (it shouts back, until you say nothing more)
              socat - TCP:127.0.0.1:OTHER   (it says how many lines it shouted)
-Stop it:     Ctrl-C
+Stop it:     Ctrl-C; a client that is served has at most 10 more seconds, a second Ctrl-C ends that at once
 
 One client at a time: the loop goes on when it is served. For more at a time there is ``server.start()``.
 """

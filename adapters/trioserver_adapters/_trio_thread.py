@@ -22,6 +22,8 @@ import trio
 
 import trioserver
 
+from ._signals import SignalPipe
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
@@ -56,6 +58,7 @@ class TrioThread:
         self._calls: set[Call[Any]] = set()
         self._token: trio.lowlevel.TrioToken | None = None
         self._nursery: trio.Nursery | None = None
+        self._signals: SignalPipe | None = None
         self.stop_asked = False
         self._stopping = trio.Event()
         self._ending = False
@@ -119,7 +122,8 @@ class TrioThread:
                     self.soon(interrupt or call.cancel, len(interrupts))
                 if self.over:
                     call.abandon(self._failure)
-                call.wait()
+                with self.waking(call.wake):
+                    call.wait()
             except BaseException as exc:
                 interrupts.append(exc)
         self._calls.discard(call)
@@ -129,6 +133,10 @@ class TrioThread:
             return call.result()
         finally:
             del call, interrupts  # or the traceback would keep itself alive
+
+    def waking(self, wake: Callable[[], object]) -> contextlib.AbstractContextManager[None]:
+        """Call ``wake()`` for each signal that comes while the main thread is in the block."""
+        return contextlib.nullcontext() if self._signals is None else self._signals.waking(wake)
 
     def soon(self, function: Callable[..., object], *args: object) -> None:
         """Call ``function(*args)`` in the loop, soon; not at all when that has ended.
@@ -180,7 +188,15 @@ class TrioThread:
             _running.discard(self)
 
     async def _main(self) -> None:
+        self._signals = SignalPipe()
+        try:
+            await self._run_calls(self._signals)
+        finally:
+            self._signals = None
+
+    async def _run_calls(self, signals: SignalPipe) -> None:
         async with trio.open_nursery() as self._nursery:
+            self._nursery.start_soon(signals.watch)
             self._token = trio.lowlevel.current_trio_token()
             self._ready.set()
             try:
@@ -217,9 +233,13 @@ class Call(Generic[T]):
         self._value: list[T] = []
 
     def wait(self) -> None:
-        """Wait until it has ended, or a signal handler raises."""
+        """Wait until it has ended, or somebody says `wake`, or a signal handler raises."""
         if not self.ended:
             self._end.get()
+
+    def wake(self) -> None:
+        """Let `wait` return; any thread."""
+        self._end.put(None)
 
     def result(self) -> T:
         """What the function returned; or raises what it raised, as it is."""
@@ -263,7 +283,7 @@ class Call(Generic[T]):
 
     def _ended(self) -> None:
         self.ended = True  # before that: who is interrupted as he wakes looks at it again
-        self._end.put(None)
+        self.wake()
 
 
 def without_cancelled(error: BaseException) -> BaseException | None:

@@ -72,7 +72,8 @@ class Waiter:
             self._number += 1
             self._thread.soon(self._begin, self._number, fd, pause)
         while True:
-            number, signal = self._mail.get()
+            with self._thread.waking(self.wake):
+                number, signal = self._mail.get()
             if number == self._number:
                 self._order = None
                 return signal
