@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import errno
 import logging
-from typing import Final
+import time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 logger = logging.getLogger("trioserver")
 
@@ -23,26 +27,36 @@ class Backoff:
     Exhaustion: from 10 ms, doubling to 1 s. Any other error is one client's, a failed TLS handshake, say, and
     no reason to pause; but more than 16 in a row are: the listener may be broken. Then it is 10 ms each.
 
-    Attributes:
-      pause: In seconds.
+    A pause is over at a point in time, whatever waits meanwhile: a wait may be shorter, and come to nothing
+    again and again.
     """
 
     def __init__(self) -> None:
-        self.pause = 0.0
+        self._pause = 0.0
+        self._until = 0.0
         self._failures = 0
+
+    @property
+    def pause(self) -> float:
+        """What is left of it, in seconds."""
+        return max(0.0, self._until - self._time()) if self._pause else 0.0
+
+    def _time(self, _now: Callable[[], float] = time.monotonic) -> float:
+        return _now()  # taken where nobody finds it who freezes clocks
 
     def failed(self, error: OSError) -> None:
         """Note an error."""
         self._failures += 1
         if error.errno in EXHAUSTED:
-            if not self.pause:
+            if not self._pause:
                 logger.warning("No requests are taken for a while: %s", error)
-            self.pause = min(_LONGEST_PAUSE, 2 * self.pause) or _FIRST_PAUSE
+            self._pause = min(_LONGEST_PAUSE, 2 * self._pause) or _FIRST_PAUSE
         elif self._failures > _TOLERATED:
-            self.pause = _FIRST_PAUSE
+            self._pause = _FIRST_PAUSE
+        self._until = self._time() + self._pause
 
     def succeeded(self) -> None:
         """Note that a request was taken."""
         if self._failures:
             self._failures = 0
-            self.pause = 0.0
+            self._pause = 0.0

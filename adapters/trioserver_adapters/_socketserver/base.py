@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import traceback
@@ -89,16 +90,23 @@ class BaseServer:
           BaseException: What a hook raises, see `handle_request`.
         """
         companion = companion_of(self)
-        self.__is_shut_down.clear()
-        self.__serving_thread = threading.get_ident()
-        try:
-            with companion.needed():
-                self.__serve(companion, poll_interval)
+        idle = self.__is_shut_down
+        try:  # around all of it: Ctrl-C may come at any moment, and `shutdown` waits for the end
+            idle.clear()
+            self.__serving_thread = threading.get_ident()
+            while True:
+                with companion.needed():
+                    self.__serve(companion, poll_interval)
+                if companion.pid == os.getpid():
+                    break
+                companion = companion_of(self)  # a hook has forked, and the child goes on
         finally:
-            self.__stop = False
-            self.__has_served = True
-            self.__serving_thread = None
-            self.__is_shut_down.set()
+            try:
+                self.__stop = False
+                self.__has_served = True
+                self.__serving_thread = None
+            finally:
+                idle.set()
             if companion.closed:
                 companion.stop_if_idle()
 
@@ -108,7 +116,7 @@ class BaseServer:
             if (fd := self.__fileno()) < 0:
                 raise ValueError(f"Invalid file descriptor: {fd}")
             companion.start()  # now, and not when there may be no descriptors left for it
-        while not self.__stopping():
+        while not self.__stopping() and companion.pid == os.getpid():
             interval = poll_interval if self.__has_service_actions() else None
             signal = companion.wait_readable(self.__fileno, interval, self.__stopping)
             if self.__stopping() or (signal is Signal.WOKEN and self.__fileno() < 0):

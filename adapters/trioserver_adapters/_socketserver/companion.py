@@ -108,13 +108,15 @@ class Companion:
         """Start trio, unless it runs. It ends with `stop`, with the server, or when nothing needs it."""
         with self._lock:
             if self._background is None or self._background.thread.over:
-                self._background = background = _Background(self._pending)
-                self._adopts_later = self._retires = False
+                self._background, background = None, _Background(self._pending)
                 try:
                     background.start()
-                except BaseException:  # Ctrl-C, or there is no descriptor left for it
-                    background.server_close()
+                except BaseException:  # Ctrl-C, or there is no descriptor or no thread left for it
+                    with contextlib.suppress(Exception):  # the same again
+                        background.server_close()
                     raise
+                self._adopts_later = self._retires = False
+                self._background = background  # not before it runs: nobody would come back from its waits
                 self._finalizer = weakref.finalize(self._server(), background.thread.stop_soon)
                 self._finalizer.atexit = False  # the thread sees to that itself
             return self._background
@@ -145,9 +147,10 @@ class Companion:
         try:
             yield
         finally:
-            with self._lock:
-                self._inside -= 1
-            self._retire_if_unneeded()
+            if self.pid == os.getpid():  # or a hook has forked, and neither lock nor thread are ours
+                with self._lock:
+                    self._inside -= 1
+                self._retire_if_unneeded()
 
     def _retire_if_unneeded(self) -> None:
         background = self._background
@@ -219,7 +222,12 @@ class Companion:
                     fd = fileno() if self._has_room() else None
                     if fd == -1:
                         break
-                    if (signal := waiter.wait(fd, pause)) is not Signal.WOKEN:
+                    signal = waiter.wait(fd, pause)
+                    # Another process or thread that waits for it, too, may have been faster than the mail:
+                    # who takes requests would block then, and hear of no shutdown.
+                    if signal is Signal.READY and fd is not None and not is_readable(fd):
+                        pause = 0.0
+                    elif signal is not Signal.WOKEN:
                         return signal
                 return Signal.WOKEN
             finally:

@@ -54,11 +54,16 @@ class InThread(Owned):
     def __init__(self, request: Any, client_address: Any, timeout: float | None, daemon: bool) -> None:
         super().__init__(client_address, timeout)
         self._request = request
+        self._identity = _identity(request)
         self._daemon = daemon
         self._event: trio.Event | None = None
 
     def adopt(self) -> None:
         self._event = trio.Event()
+
+    def wait_no_more(self) -> None:
+        """It is not to be waited for by `stop`: its own thread is the one that asks."""
+        self._daemon = True
 
     def finish(self, soon: Callable[..., object]) -> None:
         """It has ended; for its thread."""
@@ -75,9 +80,33 @@ class InThread(Owned):
         if isinstance(self._request, socket.socket):
             with contextlib.suppress(OSError):  # it was closed, or the client is gone
                 # Not the method of an SSLSocket, which another thread is using.
-                socket.socket.shutdown(self._request, socket.SHUT_RDWR)
+                if self._request.fileno() != -1:
+                    socket.socket.shutdown(self._request, socket.SHUT_RDWR)
+                elif self._identity is not None:
+                    self._shut_down_detached(*self._identity)
         if not self._daemon:
             await self.wait()
+
+    def _shut_down_detached(self, fd: int, inode: int) -> None:
+        """The handler has closed it, or has wrapped it, in TLS, say: then the descriptor is the same."""
+        copy = os.dup(fd)  # which nobody can close and use again while it is looked at
+        try:
+            if os.fstat(copy).st_ino == inode:
+                sock = socket.socket(self._request.family, self._request.type, fileno=copy)
+                try:
+                    sock.shutdown(socket.SHUT_RDWR)
+                finally:
+                    sock.detach()
+        finally:
+            os.close(copy)
+
+
+def _identity(request: object) -> tuple[int, int] | None:
+    """The descriptor of a socket, and what tells whether it still is that socket's."""
+    if isinstance(request, socket.socket):
+        with contextlib.suppress(OSError):
+            return request.fileno(), os.fstat(request.fileno()).st_ino
+    return None
 
 
 class InProcess(Owned):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
 import sys
 import threading
@@ -24,8 +26,25 @@ else:
     _Base = object  # a plain class, as in the standard library
 
 
+_own = threading.local()
+"""Has the request that this thread runs, and its companion."""
+
+
+_counted = threading.local()
+"""Has the companion that counts the request which this thread runs."""
+
+
 class Threads(list[threading.Thread]):
-    """The threads to wait for; those that have ended are dropped now and then."""
+    """The threads to wait for; those that have ended are dropped now and then.
+
+    Attributes:
+      starting: Held from the moment that a thread is kept until it has started: only then it can be joined,
+        and `server_close` may be called in another thread meanwhile.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.starting = threading.RLock()  # a signal handler may close the server, too
 
     def append(self, thread: threading.Thread) -> None:
         """Keep a thread, unless it is a daemon."""
@@ -44,13 +63,17 @@ class Threads(list[threading.Thread]):
 
     def join(self) -> None:
         """Wait for all."""
-        threads, self[:] = self[:], []
+        with self.starting:
+            threads, self[:] = self[:], []
         for thread in threads:
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
 
 
 class NoThreads:
     """In their place where none is waited for."""
+
+    starting = contextlib.nullcontext()
 
     def append(self, thread: threading.Thread) -> None:
         """Keep nothing."""
@@ -102,7 +125,11 @@ class ThreadingMixIn(_Base):
         companion = companion_of(self)
         daemon = threading.current_thread().daemon
         owned = InThread(request, client_address, self.request_timeout, daemon)
-        companion.begin(id(request))  # where a pool calls this it was not
+        # Where a pool calls this it was not counted. By tokens: a subclass may pass on a wrapped request.
+        token = object()
+        if getattr(_counted, "companion", None) is not companion:
+            companion.begin(token)
+        _own.request = companion, owned
         try:
             try:
                 companion.own(owned)
@@ -113,8 +140,9 @@ class ThreadingMixIn(_Base):
             finally:
                 self.shutdown_request(request)
         finally:
+            _own.request = None, None
             owned.finish(companion.soon)
-            companion.end(id(request))
+            companion.end(token)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Start a thread for the request."""
@@ -122,8 +150,11 @@ class ThreadingMixIn(_Base):
         companion.limited = True
         if self.block_on_close:
             vars(self).setdefault("_threads", Threads())
-        companion.begin(id(request))
-        serve, args = counted(companion, self.process_request_thread), (request, client_address)
+        token = object()
+        companion.begin(token)
+        serve, args = counted(companion, self.process_request_thread, token), (request, client_address)
+        if not _is_ours(self, "process_request_thread") and defers_handshake(self):
+            serve = counted(companion, self.__shaken, token)
         thread: threading.Thread | None = None
         try:
             if self.reuse_threads:
@@ -133,16 +164,38 @@ class ThreadingMixIn(_Base):
             else:
                 thread = threading.Thread(target=serve, args=args)
                 thread.daemon = self.daemon_threads
-                self._threads.append(thread)
-                thread.start()
+                with self._threads.starting:
+                    self._threads.append(thread)
+                    thread.start()
         except BaseException:  # no more threads can be started
-            companion.end(id(request))
+            companion.end(token)
             if thread is not None:
                 self._threads.discard(thread)
             raise
 
+    def __shaken(self, request: Any, client_address: Any) -> None:
+        # An override of `process_request_thread` gets a connection whose handshake is done.
+        companion = companion_of(self)
+        daemon = threading.current_thread().daemon
+        owned = InThread(request, client_address, self.request_timeout, daemon)
+        done = False
+        try:
+            companion.own(owned)
+            done = shake_hands(self, request)
+        finally:
+            owned.finish(companion.soon)
+            if not done:
+                self.shutdown_request(request)
+        if done:
+            self.process_request_thread(request, client_address)
+
     def __workers(self) -> Workers:
-        workers: Workers = vars(self).setdefault("_ThreadingMixIn__idle_workers", Workers())
+        state = vars(self)
+        workers: Workers | None = state.get("_ThreadingMixIn__idle_workers")
+        if workers is None or workers.pid != os.getpid():  # in a forked child none of the parent's runs
+            if workers is not None:
+                state.pop("_ThreadingMixIn__idle_workers", None)
+            workers = state.setdefault("_ThreadingMixIn__idle_workers", Workers())
         return workers
 
     def server_close(self, grace_period: float | None = None) -> None:
@@ -158,6 +211,9 @@ class ThreadingMixIn(_Base):
         if grace_period is None:
             grace_period = self.grace_period
         if grace_period is not None:
+            whose, own = getattr(_own, "request", (None, None))
+            if own is not None and whose is companion:
+                own.wait_no_more()  # a handler closes its server: it would wait for itself
             companion.end_requests(grace_period)
         workers: Workers | None = vars(self).get("_ThreadingMixIn__idle_workers")
         if workers is not None:
@@ -166,14 +222,18 @@ class ThreadingMixIn(_Base):
         companion.stop_if_idle()
 
 
-def counted(companion: Companion, serve: Callable[[Any, Any], object]) -> Callable[[Any, Any], None]:
+def counted(
+    companion: Companion, serve: Callable[[Any, Any], object], token: object
+) -> Callable[[Any, Any], None]:
     """``serve``, after which the request counts no longer: also where a subclass has replaced it."""
 
     def process_request_thread(request: Any, client_address: Any) -> None:  # a thread is named after it
+        _counted.companion = companion
         try:
             serve(request, client_address)
         finally:
-            companion.end(id(request))  # which is still there, or another one could have its `id` by now
+            _counted.companion = None
+            companion.end(token)
 
     return process_request_thread
 
@@ -186,6 +246,7 @@ def defers_handshake(server: Any) -> bool:
     return (
         getattr(server, "defer_handshake", False)
         and server.socket.do_handshake_on_connect
+        and getattr(server.socket.accept, "__func__", None) is ssl.SSLSocket.accept  # not overridden
         and _is_ours(server, "get_request", "verify_request", "process_request")
     )
 

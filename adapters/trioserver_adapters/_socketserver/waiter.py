@@ -112,7 +112,8 @@ class Waiter:
                 await trio.sleep_forever()
             # It was closed when it is -1, or was closed meanwhile: the thread will see.
             with contextlib.suppress(OSError, ValueError, trio.ClosedResourceError):
-                await _wait_readable(fd)
+                with contextlib.suppress(PermissionError):  # epoll has no regular files: always readable
+                    await _wait_readable(fd)
                 signal = Signal.READY
         if scope.cancelled_caught and trio.current_time() >= scope.deadline:
             signal = Signal.EXPIRED

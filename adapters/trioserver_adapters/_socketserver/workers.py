@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import threading
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,7 @@ class Workers:
     """The threads of one server that have nothing to do."""
 
     def __init__(self) -> None:
+        self.pid = os.getpid()
         self._idle: list[_Worker] = []
 
     def start(self, work: Work, *, daemon: bool) -> threading.Thread | None:
