@@ -149,6 +149,8 @@ def coverage(session: nox.Session) -> None:
     session.install("-e", ".[test]")
     session.run("coverage", "erase")
     # The examples are programs of their own, stopped by signals: they are tested everywhere else.
-    session.run("coverage", "run", "-m", "pytest", "--ignore=tests/examples", *session.posargs)
+    # Of the adapters nothing is measured.
+    ignored = [f"--ignore=tests/{folder}" for folder in ("examples", "adapters", "programs")]
+    session.run("coverage", "run", "-m", "pytest", *ignored, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")

@@ -24,7 +24,7 @@ class GuestBook(socketserver.ThreadingTCPServer):
 
 
 class Guest(socketserver.StreamRequestHandler):
-    server: GuestBook
+    server: GuestBook  # pyright: ignore[reportIncompatibleVariableOverride]
     timeout = 10
 
     def handle(self) -> None:

@@ -19,48 +19,55 @@ from typing import TYPE_CHECKING
 import trio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 
 class SignalPipe:
-    """Where signals are written to while the main thread waits.
-
-    Closed when the last one lets go of it, trio's thread or the main one: before that its number may be the
-    one that signals are written to.
-    """
+    """Where signals are written to while the main thread waits. Made, and closed, by trio's thread."""
 
     def __init__(self) -> None:
-        self._ends = self._receiver, self._sender = socket.socketpair()
+        self._receiver, self._sender = socket.socketpair()
         self._receiver.setblocking(False)
         self._sender.setblocking(False)
+        self._wakes: list[Callable[[], object]] = []
+        self._installed = False
         self._previous = -1
-        self._wake: Callable[[], object] | None = None
+        self._closing = False
+        self._left = threading.Event()
+        self._left.set()
 
-    def __del__(self) -> None:
-        for end in getattr(self, "_ends", ()):
-            end.close()
-
-    @contextlib.contextmanager
-    def waking(self, wake: Callable[[], object]) -> Iterator[None]:
-        """Call ``wake()``, in trio's thread, for each signal that comes in the block.
+    def enter(self, wake: Callable[[], object]) -> None:
+        """Call ``wake()``, in trio's thread, for each signal that comes from now on, until `leave`.
 
         Only in the main thread: the others do not run signal handlers. A descriptor that the program has set
-        gets what it would have got, and is set again in the end.
+        gets what it would have got.
         """
         if threading.current_thread() is not threading.main_thread():
-            yield
             return
-        ours, installed = self._sender.fileno(), False
-        try:
-            self._wake = wake
-            self._previous = signal.set_wakeup_fd(ours, warn_on_full_buffer=False)
-            installed = True
-            yield
-        finally:
-            if installed and (current := signal.set_wakeup_fd(-1)) != -1:
-                with contextlib.suppress(OSError, ValueError):  # that one was closed meanwhile
-                    signal.set_wakeup_fd(self._previous if current == ours else current)
-            self._wake = None
+        self._left.clear()
+        if self._closing:  # who closes it sees that we are here, or we see that it is closed
+            self._left.set()
+            return
+        self._wakes.append(wake)
+        if not self._installed:
+            self._installed = True  # before it is: `leave` undoes it, whatever strikes here
+            self._previous = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
+
+    def leave(self, wake: Callable[[], object]) -> None:
+        """The end of that. To be called again where a signal handler may have cut it short."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        if wake in self._wakes:
+            self._wakes.remove(wake)
+        if self._installed and not self._wakes:
+            current = signal.set_wakeup_fd(-1)
+            again = self._previous if current in (-1, self._sender.fileno()) else current
+            if again != -1:
+                with contextlib.suppress(OSError, ValueError):  # it was closed meanwhile
+                    signal.set_wakeup_fd(again)
+            self._installed = False
+        if not self._installed:
+            self._left.set()
 
     async def watch(self) -> None:
         """Pass on what comes; a task."""
@@ -70,5 +77,12 @@ class SignalPipe:
                 numbers = self._receiver.recv(4096)
                 if self._previous != -1:
                     os.write(self._previous, numbers)
-            if (wake := self._wake) is not None:
+            for wake in tuple(self._wakes):
                 wake()
+
+    def close(self) -> None:
+        """Close it, when the main thread has left: nobody else may get its number before that."""
+        self._closing = True
+        if self._left.wait(1):  # it was woken, and is about to
+            self._receiver.close()
+            self._sender.close()

@@ -122,10 +122,14 @@ class TrioThread:
                     self.soon(interrupt or call.cancel, len(interrupts))
                 if self.over:
                     call.abandon(self._failure)
-                with self.waking(call.wake):
+                try:
+                    self.enter_wait(call.wake)
                     call.wait()
+                finally:
+                    self.leave_wait(call.wake)
             except BaseException as exc:
                 interrupts.append(exc)
+        self.leave_wait(call.wake)
         self._calls.discard(call)
         try:
             if interrupts:
@@ -134,9 +138,15 @@ class TrioThread:
         finally:
             del call, interrupts  # or the traceback would keep itself alive
 
-    def waking(self, wake: Callable[[], object]) -> contextlib.AbstractContextManager[None]:
-        """Call ``wake()`` for each signal that comes while the main thread is in the block."""
-        return contextlib.nullcontext() if self._signals is None else self._signals.waking(wake)
+    def enter_wait(self, wake: Callable[[], object]) -> None:
+        """The caller is about to wait: in the main thread ``wake()`` is called for each signal that comes."""
+        if self._signals is not None:
+            self._signals.enter(wake)
+
+    def leave_wait(self, wake: Callable[[], object]) -> None:
+        """The caller waits no more. May be called more than once."""
+        if self._signals is not None:
+            self._signals.leave(wake)
 
     def soon(self, function: Callable[..., object], *args: object) -> None:
         """Call ``function(*args)`` in the loop, soon; not at all when that has ended.
@@ -185,14 +195,13 @@ class TrioThread:
             for call in tuple(self._calls):
                 call.abandon(self._failure)
             self._ready.set()
+            if self._signals is not None:
+                self._signals.close()
             _running.discard(self)
 
     async def _main(self) -> None:
-        self._signals = SignalPipe()
-        try:
-            await self._run_calls(self._signals)
-        finally:
-            self._signals = None
+        self._signals = signals = SignalPipe()
+        await self._run_calls(signals)
 
     async def _run_calls(self, signals: SignalPipe) -> None:
         async with trio.open_nursery() as self._nursery:

@@ -24,6 +24,7 @@ import os
 import socket
 import sys
 
+from ._socketserver import forks as _forks
 from ._socketserver.base import BaseServer as BaseServer
 from ._socketserver.handlers import BaseRequestHandler as BaseRequestHandler
 from ._socketserver.handlers import DatagramRequestHandler as DatagramRequestHandler
@@ -59,12 +60,12 @@ class ThreadingTCPServer(ThreadingMixIn, TCPServer):
 
 
 if hasattr(os, "fork"):
-    from ._socketserver.forks import ForkingMixIn as ForkingMixIn
+    ForkingMixIn = _forks.ForkingMixIn
 
-    class ForkingUDPServer(ForkingMixIn, UDPServer):
+    class ForkingUDPServer(_forks.ForkingMixIn, UDPServer):
         """`UDPServer`, each request in a process."""
 
-    class ForkingTCPServer(ForkingMixIn, TCPServer):
+    class ForkingTCPServer(_forks.ForkingMixIn, TCPServer):
         """`TCPServer`, each request in a process."""
 
     __all__ += ["ForkingMixIn", "ForkingTCPServer", "ForkingUDPServer"]
@@ -96,10 +97,10 @@ if hasattr(socket, "AF_UNIX"):
 
     if hasattr(os, "fork"):
 
-        class ForkingUnixStreamServer(ForkingMixIn, UnixStreamServer):
+        class ForkingUnixStreamServer(_forks.ForkingMixIn, UnixStreamServer):
             """`UnixStreamServer`, each request in a process."""
 
-        class ForkingUnixDatagramServer(ForkingMixIn, UnixDatagramServer):
+        class ForkingUnixDatagramServer(_forks.ForkingMixIn, UnixDatagramServer):
             """`UnixDatagramServer`, each request in a process."""
 
         if sys.version_info >= (3, 12):

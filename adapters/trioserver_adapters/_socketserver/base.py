@@ -68,12 +68,12 @@ class BaseServer:
     @property
     def __is_shut_down(self) -> threading.Event:
         """Set while nothing serves."""
-        event: threading.Event | None = vars(self).get("_BaseServer__idle")
-        if event is None:
+        state: dict[str, threading.Event] = vars(self)
+        if (name := "_BaseServer__idle") not in state:
             new = threading.Event()
             new.set()
-            event = vars(self).setdefault("_BaseServer__idle", new)
-        return event
+            state.setdefault(name, new)
+        return state[name]
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
         """Handle requests, one at a time, until shutdown. Ignores ``timeout``.

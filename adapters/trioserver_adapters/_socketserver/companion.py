@@ -323,10 +323,11 @@ class Companion:
 
 def companion_of(server: Any) -> Companion:
     """The companion of a server in this process; it can be asked for before ``__init__`` has ended (B03)."""
-    state = vars(server)
-    companion: Companion | None = state.get(_ATTRIBUTE)
+    state: dict[str, Any] = vars(server)
+    companion = state.get(_ATTRIBUTE)
     if companion is None or companion.pid != os.getpid():
         if companion is not None:
             _of_parents.append(state.pop(_ATTRIBUTE))
         companion = state.setdefault(_ATTRIBUTE, Companion(server))
+    assert isinstance(companion, Companion)
     return companion

@@ -46,7 +46,8 @@ class TCPServer(BaseServer):
         bind_and_activate: bool = True,
     ) -> None:
         """Makes the socket, and binds and activates it. May be extended, do not override."""
-        BaseServer.__init__(self, server_address, RequestHandlerClass)
+        handler: Any = RequestHandlerClass  # called with `self`, which a checker can not see to be ours
+        BaseServer.__init__(self, server_address, handler)
         self.socket = socket.socket(self.address_family, self.socket_type)
         if bind_and_activate:
             try:

@@ -190,12 +190,10 @@ class ThreadingMixIn(_Base):
             self.process_request_thread(request, client_address)
 
     def __workers(self) -> Workers:
-        state = vars(self)
-        workers: Workers | None = state.get("_ThreadingMixIn__idle_workers")
+        name = "_ThreadingMixIn__idle_workers"
+        workers: Workers | None = vars(self).get(name)
         if workers is None or workers.pid != os.getpid():  # in a forked child none of the parent's runs
-            if workers is not None:
-                state.pop("_ThreadingMixIn__idle_workers", None)
-            workers = state.setdefault("_ThreadingMixIn__idle_workers", Workers())
+            vars(self)[name] = workers = Workers()
         return workers
 
     def server_close(self, grace_period: float | None = None) -> None:

@@ -72,8 +72,11 @@ class Waiter:
             self._number += 1
             self._thread.soon(self._begin, self._number, fd, pause)
         while True:
-            with self._thread.waking(self.wake):
+            try:
+                self._thread.enter_wait(self.wake)
                 number, signal = self._mail.get()
+            finally:
+                self._thread.leave_wait(self.wake)
             if number == self._number:
                 self._order = None
                 return signal
@@ -90,6 +93,7 @@ class Waiter:
         traceback: TracebackType | None,
     ) -> None:
         """Make trio wait no more: the descriptor may be closed after this."""
+        self._thread.leave_wait(self.wake)  # again: a signal handler may have raised in the middle
         if self._order is not None:
             with contextlib.suppress(trioserver.ServerClosed):
                 self._thread.call(self._end)
