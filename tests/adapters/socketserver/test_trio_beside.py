@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import trioserver
 from trioserver_adapters import socketserver
 from trioserver_adapters._socketserver.backoff import Backoff
 from trioserver_adapters._socketserver.companion import companion_of
@@ -33,7 +34,8 @@ def test_backoff_when_exhausted_then_doubles_to_a_second_and_is_over_with_the_fi
     for _ in range(2):
         for _ in range(9):
             backoff.failed(OSError(errno.EMFILE, "no more"))
-            pauses.append(backoff.pause)
+            assert 0 < backoff.pause <= backoff._pause  # what is left of it
+            pauses.append(backoff._pause)
         backoff.succeeded()
         assert backoff.pause == 0
     once = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0, 1.0]
@@ -51,9 +53,9 @@ def test_backoff_when_single_clients_fail_then_does_not_pause_until_too_many_do_
         backoff.succeeded()
     for _ in range(17):
         backoff.failed(ConnectionAbortedError(errno.ECONNABORTED, "gone"))
-    assert backoff.pause == 0.01
+    assert backoff._pause == 0.01
     backoff.failed(OSError("of whatever kind"))
-    assert backoff.pause == 0.01
+    assert backoff._pause == 0.01
 
 
 def test_workers_when_one_of_the_other_kind_is_idle_then_it_ends() -> None:
@@ -146,3 +148,43 @@ def test_requests_when_they_last_then_each_gets_a_task_within_a_moment() -> None
             wait_until(lambda: len(background.owner.requests) == 0)
         server.shutdown()
         thread.join(10)
+
+
+def test_thread_when_none_can_be_started_then_the_request_fails_and_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is closed, it counts no more, and nobody waits for a thread that never was."""
+    start = threading.Thread.start
+
+    def fail(self: threading.Thread) -> None:
+        if "process_request_thread" in self.name:
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    with socketserver.ThreadingTCPServer(ADDRESS, lambda *args: None) as server:
+        server.max_requests = 1
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", fail)
+            with socket.create_connection(server.server_address, 10) as client:
+                server.handle_request()
+                assert client.recv(1) == b""
+        assert "can't start new thread" in capsys.readouterr().err
+        assert len(server._threads) == 0
+        server.timeout = 10
+        with socket.create_connection(server.server_address, 10) as client:
+            server.handle_request()  # there is room
+            assert client.recv(1) == b""
+
+
+def test_grace_period_when_it_is_nonsense_then_is_refused() -> None:
+    """By a message that says what it may be; the server is closed all the same."""
+    release = threading.Event()
+    server = socketserver.ThreadingTCPServer(ADDRESS, lambda *args: release.wait(10))
+    with socket.create_connection(server.server_address):
+        server.handle_request()
+        nonsense: Any = "5"
+        with pytest.raises(trioserver.ConfigError, match="grace_period must be a number of seconds"):
+            server.server_close(nonsense)
+        assert server.fileno() == -1
+        release.set()
+        server.server_close()
