@@ -90,7 +90,10 @@ class BlockingServer(Generic[ServerT]):
         grace_period: float | None = 10.0,
     ) -> None:
         if not isinstance(server, trioserver.BaseServer):
-            raise trioserver.ConfigError(f"server must be a server of trioserver's, not {server!r}")
+            hint = (
+                ": pass an instance, made with an address and a handler" if isinstance(server, type) else ""
+            )
+            raise trioserver.ConfigError(f"server must be a server of trioserver's, not {server!r}{hint}")
         check_grace_period(grace_period)
         if clock is not None and not isinstance(clock, trio.abc.Clock):
             raise trioserver.ConfigError(f"clock must be a trio.abc.Clock, or None for trio's, not {clock!r}")
@@ -346,7 +349,13 @@ class BlockingServer(Generic[ServerT]):
 
     def __enter__(self) -> Self:
         """Open the server: ``server_address`` is real from now on."""
-        self._run("__enter__", self._open)
+        try:
+            self._run("__enter__", self._open)
+        except trioserver.WrongTask:
+            raise
+        except BaseException:  # the block is not entered, and so nobody would leave it
+            self.server_close()
+            raise
         return self
 
     def __exit__(

@@ -15,9 +15,10 @@ import trio
 
 import trioserver
 
-from ..blocking import BlockingServer, check_grace_period
+from ..blocking import BlockingServer
 from .backoff import EXHAUSTED, Backoff
 from .linger import has_unread_input, linger_here
+from .options import check_seconds
 from .owner import Owned, Owner
 from .waiter import Signal, Waiter, is_readable
 
@@ -254,6 +255,7 @@ class Companion:
 
         Waking trio for each, twice, costs more than the rest of a short request.
         """
+        check_seconds("request_timeout", request.timeout, "no bound")
         self._pending.append(request)
         if at_once or request.timeout is not None:
             background = self.start()
@@ -289,7 +291,7 @@ class Companion:
 
     def end_requests(self, grace_period: float) -> None:
         """Let those that run go on for so long, then end them; returns when they have ended."""
-        check_grace_period(grace_period)
+        check_seconds("grace_period", grace_period, "no bound")
         if self._running:
             background = self.start()
             with contextlib.suppress(trioserver.ServerClosed):  # the last one has ended meanwhile
@@ -307,7 +309,8 @@ class Companion:
 
     def copy_to_linger(self, request: object, timeout: float) -> socket.socket | None:
         """A copy of a connection that closing would reset, for `linger`; None where it would not."""
-        if timeout <= 0 or not has_unread_input(request):
+        check_seconds("linger_timeout", timeout)
+        if not timeout or not has_unread_input(request):
             return None
         assert isinstance(request, socket.socket)
         return socket.socket(fileno=os.dup(request.fileno()))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any
 
+import trioserver
+
 from .base import BaseServer
 from .companion import companion_of
 from .threads import accept_deferred, defers_handshake
@@ -104,6 +106,9 @@ class TCPServer(BaseServer):
             copy = companion.copy_to_linger(request, self.linger_timeout)
         except OSError:
             pass  # the client may be gone
+        except trioserver.ConfigError:
+            self.close_request(request)
+            raise
         try:
             self.close_request(request)
         finally:

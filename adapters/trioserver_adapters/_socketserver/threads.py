@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .companion import companion_of
+from .options import check_count
 from .owner import InThread
 from .workers import Workers
 
@@ -116,6 +117,8 @@ class ThreadingMixIn(_Base):
     _threads: Any = NoThreads()
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name == "max_requests":
+            check_count(name, value)
         super().__setattr__(name, value)
         if name == "max_requests":
             companion_of(self).wake()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import logging
@@ -188,3 +189,28 @@ def test_grace_period_when_it_is_nonsense_then_is_refused() -> None:
         assert server.fileno() == -1
         release.set()
         server.server_close()
+
+
+@pytest.mark.parametrize("value", ["0.5", -1, True])
+@pytest.mark.parametrize("name", ["request_timeout", "linger_timeout"])
+def test_timeouts_when_they_are_nonsense_then_the_message_names_them(
+    name: str, value: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each request fails, and is closed."""
+    with socketserver.TCPServer(ADDRESS, lambda *args: None) as server:
+        setattr(server, name, value)
+        with socket.create_connection(server.server_address, 10) as client:
+            with contextlib.suppress(trioserver.ConfigError):  # of closing after the report of the same
+                server.handle_request()
+            assert client.recv(1) == b""
+        assert f"{name} must be a number of seconds, at least 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["3", 0, -1, True, 1.5])
+def test_max_requests_when_it_is_nonsense_then_is_refused_and_stays(value: Any) -> None:
+    """A limit of nothing would serve nobody."""
+    with socketserver.ThreadingTCPServer(ADDRESS, lambda *args: None) as server:
+        server.max_requests = 7
+        with pytest.raises(trioserver.ConfigError, match="max_requests must be a whole number, at least 1"):
+            server.max_requests = value
+        assert server.max_requests == 7
