@@ -97,7 +97,7 @@ class ThreadingMixIn(_Base):
       max_requests: How many requests may run at once; None, the default, is no limit. At the limit no more
         are taken, and clients wait in the kernel's queue. May be changed on the instance while it serves.
       grace_period: For `server_close`, where it is not given as an argument; None.
-      reuse_threads: Whether a thread goes on to serve other requests, which makes short connections much
+      reuse_threads: Whether a thread goes on to serve other requests, which makes short connections
         cheaper. False by default: handlers may count on a new thread's empty ``threading.local``.
       defer_handshake: Whether the TLS handshake of a client takes place in the thread of its request, so that
         a slow or mute one does not stop the others; true. Only where ``socket`` is an ``ssl.SSLSocket``, and
