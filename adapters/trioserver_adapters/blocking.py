@@ -349,13 +349,7 @@ class BlockingServer(Generic[ServerT]):
 
     def __enter__(self) -> Self:
         """Open the server: ``server_address`` is real from now on."""
-        try:
-            self._run("__enter__", self._open)
-        except trioserver.WrongTask:
-            raise
-        except BaseException:  # the block is not entered, and so nobody would leave it
-            self.server_close()
-            raise
+        self._run("__enter__", self._open)
         return self
 
     def __exit__(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import math
-import socket
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -97,16 +94,3 @@ def test_a_class_in_the_place_of_a_server_is_refused_with_a_hint() -> None:
     cls: Any = trioserver.TCPServer
     with pytest.raises(trioserver.ConfigError, match="pass an instance"):
         BlockingServer(cls)
-
-
-@pytest.mark.filterwarnings("error")
-def test_with_when_the_address_is_taken_then_leaves_nothing_to_close() -> None:
-    """The block is not entered, so that nobody could."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        server = BlockingServer(trioserver.TCPServer(taken.getsockname(), Echo))
-        before = threading.active_count()
-        with pytest.raises(OSError, match="in use"):
-            server.__enter__()
-        assert threading.active_count() == before
-        del server
-        gc.collect()
