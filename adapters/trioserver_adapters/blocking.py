@@ -11,7 +11,6 @@ from __future__ import annotations
 import collections
 import contextvars
 import os
-import sys
 import warnings
 from collections.abc import Iterable
 from functools import partial
@@ -21,6 +20,7 @@ import trio
 
 import trioserver
 
+from ._options import check_seconds
 from ._trio_thread import TrioThread
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class BlockingServer(Generic[ServerT]):
                 ": pass an instance, made with an address and a handler" if isinstance(server, type) else ""
             )
             raise trioserver.ConfigError(f"server must be a server of trioserver's, not {server!r}{hint}")
-        check_grace_period(grace_period)
+        check_seconds("grace_period", grace_period, "no bound")
         if clock is not None and not isinstance(clock, trio.abc.Clock):
             raise trioserver.ConfigError(f"clock must be a trio.abc.Clock, or None for trio's, not {clock!r}")
         self._server = server
@@ -227,7 +227,7 @@ class BlockingServer(Generic[ServerT]):
             ``None`` lets them take as long as they need.
         """
         self._check_process()
-        check_grace_period(grace_period)
+        check_seconds("grace_period", grace_period, "no bound")
         self._shutdowns.append((grace_period, bool(self._entering)))
         if self._thread is not None:  # or whoever starts it will look; one of us sees the other
             self._thread.soon(self._take_shutdowns)
@@ -262,7 +262,7 @@ class BlockingServer(Generic[ServerT]):
 
     def _shut_down(self, method: str, grace_period: float | None) -> trioserver.ShutdownReport:
         self._check_process()
-        check_grace_period(grace_period)
+        check_seconds("grace_period", grace_period, "no bound")
         if self._thread is None or self._closed:
             self.request_shutdown(grace_period)
             return self._report
@@ -442,17 +442,6 @@ class _Status:
     def started(self, value: Any = None) -> None:
         self.was_started = True
         self._status.started(value)
-
-
-def check_grace_period(value: object) -> None:
-    """Raise ConfigError unless it is a number of seconds, or None."""
-    if value is None:
-        return
-    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
-    if not usable or (isinstance(value, int) and value > sys.float_info.max):
-        raise trioserver.ConfigError(
-            f"grace_period must be a number of seconds, at least 0, or None for no bound, not {value!r}"
-        )
 
 
 def checked_instruments(value: Sequence[trio.abc.Instrument]) -> tuple[trio.abc.Instrument, ...]:

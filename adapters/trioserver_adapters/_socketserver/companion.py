@@ -15,10 +15,10 @@ import trio
 
 import trioserver
 
+from .._options import check_seconds
 from ..blocking import BlockingServer
 from .backoff import EXHAUSTED, Backoff
 from .linger import has_unread_input, linger_here
-from .options import check_seconds
 from .owner import Owned, Owner
 from .waiter import Signal, Waiter, is_readable
 
@@ -214,33 +214,33 @@ class Companion:
                 raise
             # No descriptors for trio. Of the callers only `handle_request` can get here, which nobody wakes.
             return Signal.READY if is_readable(fileno(), timeout) else Signal.EXPIRED
-        with Waiter(background.thread, timeout) as waiter:
-            self._waiters.add(
-                waiter
-            )  # before it is looked at what may change: who changes it sees the waiter
-            try:
-                while not stopping():
-                    fd = fileno() if self._has_room() else None
-                    if fd == -1:
-                        break
-                    signal = waiter.wait(fd, pause)
-                    # Another process or thread that waits for it, too, may have been faster than the mail:
-                    # who takes requests would block then, and hear of no shutdown.
-                    if signal is Signal.READY and fd is not None and not is_readable(fd):
-                        pause = 0.0
-                    elif signal is not Signal.WOKEN:
-                        return signal
-                return Signal.WOKEN
-            finally:
-                self._waiters.discard(waiter)
+        with self._waiter(background, timeout) as waiter:
+            while not stopping():
+                fd = fileno() if self._has_room() else None
+                if fd == -1:
+                    break
+                signal = waiter.wait(fd, pause)
+                # Another process or thread that waits for it, too, may have been faster than the mail:
+                # who takes requests would block then, and hear of no shutdown.
+                if signal is Signal.READY and fd is not None and not is_readable(fd):
+                    pause = 0.0
+                elif signal is not Signal.WOKEN:
+                    return signal
+            return Signal.WOKEN
 
     def wait_woken(self, condition: Callable[[], bool]) -> None:
         """Wait until ``condition()`` is true: it is looked at when `wake` was called."""
-        with self.needed(), Waiter(self.start().thread, None) as waiter:
+        with self.needed(), self._waiter(self.start(), None) as waiter:
+            while not condition():
+                waiter.wait(None)
+
+    @contextlib.contextmanager
+    def _waiter(self, background: _Background, timeout: float | None) -> Iterator[Waiter]:
+        """One that is known before it is looked at what may change: who changes it sees the waiter."""
+        with Waiter(background.thread, timeout) as waiter:
             self._waiters.add(waiter)
             try:
-                while not condition():
-                    waiter.wait(None)
+                yield waiter
             finally:
                 self._waiters.discard(waiter)
 

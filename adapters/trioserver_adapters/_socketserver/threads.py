@@ -10,8 +10,8 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from .._options import check_count
 from .companion import companion_of
-from .options import check_count
 from .owner import InThread
 from .workers import Workers
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import trioserver
 
 
@@ -9,7 +11,8 @@ def check_seconds(name: str, value: object, none: str | None = None) -> None:
     """Raise ConfigError unless it is a number of seconds, or None where ``none`` says what that means."""
     if value is None and none is not None:
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+    if not usable or (isinstance(value, int) and value > sys.float_info.max):
         also = f", or None for {none}" if none is not None else ""
         raise trioserver.ConfigError(f"{name} must be a number of seconds, at least 0{also}, not {value!r}")
 
