@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import trioserver
 
 from .companion import companion_of
 from .owner import InThread
+from .process import this_process
 from .waiter import Signal
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from .companion import Companion
+
+
+_PACKAGE: Final = __name__.rpartition(".")[0] + "."
 
 
 class BaseServer:
@@ -97,7 +100,7 @@ class BaseServer:
             while True:
                 with companion.needed():
                     self.__serve(companion, poll_interval)
-                if companion.pid == os.getpid():
+                if companion.process is this_process():
                     break
                 companion = companion_of(self)  # a hook has forked, and the child goes on
         finally:
@@ -116,17 +119,22 @@ class BaseServer:
             if (fd := self.__fileno()) < 0:
                 raise ValueError(f"Invalid file descriptor: {fd}")
             companion.start()  # now, and not when there may be no descriptors left for it
-        while not self.__stopping() and companion.pid == os.getpid():
-            interval = poll_interval if self.__has_service_actions() else None
-            signal = companion.wait_readable(self.__fileno, interval, self.__stopping)
-            if self.__stopping() or (signal is Signal.WOKEN and self.__fileno() < 0):
+
+        def stopping() -> bool:
+            return self.__stop or companion.closed
+
+        while not stopping() and companion.process is this_process():
+            if not (ready := companion.is_ready(self.__fileno, stopping)):
+                interval = poll_interval if self.__has_service_actions() else None
+                signal = companion.wait_readable(self.__fileno, interval, stopping)
+                if signal is Signal.WOKEN and self.__fileno() < 0:
+                    break
+                ready = signal is Signal.READY
+            if stopping():
                 break  # one that came meanwhile stays in the kernel's queue (bpo-35017)
-            if signal is Signal.READY:
+            if ready:
                 self._handle_request_noblock()
             self.service_actions()
-
-    def __stopping(self) -> bool:
-        return self.__stop or companion_of(self).closed
 
     def __fileno(self) -> int:
         fd: int = self.fileno()  # type: ignore[attr-defined]  # of a subclass, or of the user's
@@ -135,7 +143,7 @@ class BaseServer:
     def __has_service_actions(self) -> bool:
         """Whether it is other than ours, which need not be called while nothing happens."""
         function = getattr(self.service_actions, "__func__", None)
-        return getattr(function, "__module__", "").rpartition(".")[0] != __name__.rpartition(".")[0]
+        return not getattr(function, "__module__", "").startswith(_PACKAGE)
 
     def shutdown(self) -> None:
         """Stop `serve_forever`, and wait until it has ended: at once, or after the request that it handles.
@@ -228,7 +236,8 @@ class BaseServer:
             self.finish_request(request, client_address)
         else:
             companion = companion_of(self)
-            owned = InThread(request, client_address, timeout, daemon=True)  # cut off, and not waited for
+            owned = InThread(client_address, timeout, daemon=True)  # cut off, and not waited for
+            owned.begin(request)
             companion.own(owned)
             try:
                 self.finish_request(request, client_address)

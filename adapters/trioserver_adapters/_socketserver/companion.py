@@ -20,6 +20,7 @@ from ..blocking import BlockingServer
 from .backoff import EXHAUSTED, Backoff
 from .linger import has_unread_input, linger_here
 from .owner import Owned, Owner
+from .process import this_process
 from .waiter import Signal, Waiter, is_readable
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 _ATTRIBUTE: Final = "_trioserver_adapters__companion"
 _ADOPTED_AFTER: Final = 0.1
 """Seconds after which a request that still runs gets its task."""
+
+_FOLLOWS_WITHIN: Final = 0.001
+"""Seconds in which the thread that has just taken a request looks for the next one itself."""
 
 _MOST_PENDING: Final = 64
 """Requests without a task among which nobody looks for those that have ended."""
@@ -85,7 +89,7 @@ class Companion:
     """
 
     def __init__(self, server: object) -> None:
-        self.pid = os.getpid()
+        self.process = this_process()
         self.backoff = Backoff()
         self.closed = False
         self.limited = False
@@ -94,10 +98,13 @@ class Companion:
         self._running: set[object] = set()
         self._pending: collections.deque[Owned] = collections.deque()
         self._adopts_later = False
+        self._adopting = False  # for trio's thread alone
         self._inside = 0
         self._retires = False
         self._retired: TrioThread | None = None
         self._full = False
+        self._busy = False
+        self._looks = threading.RLock()  # a signal handler may close the server meanwhile
         self._waiters: set[Waiter] = set()
         self._lock = threading.RLock()
         self._background: _Background | None = None
@@ -116,7 +123,7 @@ class Companion:
                     with contextlib.suppress(Exception):  # the same again
                         background.server_close()
                     raise
-                self._adopts_later = self._retires = False
+                self._adopts_later = self._adopting = self._retires = False
                 self._background = background  # not before it runs: nobody would come back from its waits
                 self._finalizer = weakref.finalize(self._server(), background.thread.stop_soon)
                 self._finalizer.atexit = False  # the thread sees to that itself
@@ -148,7 +155,7 @@ class Companion:
         try:
             yield
         finally:
-            if self.pid == os.getpid():  # or a hook has forked, and neither lock nor thread are ours
+            if self.process is this_process():  # or a hook has forked, and neither lock nor thread are ours
                 with self._lock:
                     self._inside -= 1
                 self._retire_if_unneeded()
@@ -174,6 +181,8 @@ class Companion:
     def close(self, fileno: Callable[[], int] = lambda: -1) -> None:
         """The server is being closed: let those who wait know, and let go of its descriptor."""
         self.closed = True
+        with self._looks:  # who looks at the descriptor keeps it open, and its port in use
+            pass
         if self._waiters and (background := self._background) is not None and (fd := fileno()) != -1:
             with contextlib.suppress(trioserver.ServerClosed):
                 background.call(background.owner.notify_closing, fd)
@@ -199,12 +208,8 @@ class Companion:
         ``EXPIRED`` after ``timeout`` seconds; ``WOKEN`` when ``stopping()`` is true, or the descriptor
         closed, which is looked at when `wake` was called.
         """
-        pause = self.backoff.pause
-        if not pause and self._has_room():
-            if (number := fileno()) < 0 and stopping():
-                return Signal.WOKEN
-            if is_readable(number):
-                return Signal.READY
+        if self.is_ready(fileno, stopping):
+            return Signal.READY
         if timeout is not None and timeout <= 0:
             return Signal.EXPIRED
         try:
@@ -214,6 +219,7 @@ class Companion:
                 raise
             # No descriptors for trio. Of the callers only `handle_request` can get here, which nobody wakes.
             return Signal.READY if is_readable(fileno(), timeout) else Signal.EXPIRED
+        pause = self.backoff.pause
         with self._waiter(background, timeout) as waiter:
             while not stopping():
                 fd = fileno() if self._has_room() else None
@@ -225,8 +231,23 @@ class Companion:
                 if signal is Signal.READY and fd is not None and not is_readable(fd):
                     pause = 0.0
                 elif signal is not Signal.WOKEN:
+                    self._busy = signal is Signal.READY
                     return signal
             return Signal.WOKEN
+
+    def is_ready(self, fileno: Callable[[], int], stopping: Callable[[], bool]) -> bool:
+        """Whether a request can be taken now; or very soon after another one."""
+        if self.backoff.pause or not self._has_room():
+            return False
+        if (fd := fileno()) < 0 and stopping():
+            return False
+        if is_readable(fd):
+            self._busy = True
+        elif self._busy:
+            # Trio would have to be asked, and to answer: that takes as long, and more of the processor.
+            with self._looks:
+                self._busy = not self.closed and is_readable(fd, _FOLLOWS_WITHIN)
+        return self._busy
 
     def wait_woken(self, condition: Callable[[], bool]) -> None:
         """Wait until ``condition()`` is true: it is looked at when `wake` was called."""
@@ -255,21 +276,28 @@ class Companion:
 
         Waking trio for each, twice, costs more than the rest of a short request.
         """
-        check_seconds("request_timeout", request.timeout, "no bound")
         self._pending.append(request)
         if at_once or request.timeout is not None:
             background = self.start()
             background.thread.soon(background.owner.look)
         elif not self._adopts_later and (later := self._background) is not None:
             self._adopts_later = True
-            later.thread.soon(later.thread.start_task, self._adopt_later, later.owner)
+            later.thread.soon(self._begin_adopting, later)
         elif len(self._pending) > _MOST_PENDING:  # in vain, where trio does not run
             self._forget_ended()
 
+    def _begin_adopting(self, background: _Background) -> None:
+        if not self._adopting:
+            self._adopting = True
+            background.thread.start_task(self._adopt_later, background.owner)
+
     async def _adopt_later(self, owner: Owner) -> None:
-        await trio.sleep(_ADOPTED_AFTER)
-        self._adopts_later = False  # before that: what is appended from now on asks for another look
-        owner.look()
+        while self._adopting:
+            due = len(self._pending)  # younger ones have their time
+            await trio.sleep(_ADOPTED_AFTER)
+            owner.look(due)
+            self._adopts_later = False  # before that is looked at: what is appended from now on asks again
+            self._adopting = self._adopts_later = len(self._pending) > due
 
     def _forget_ended(self) -> None:
         for _ in range(len(self._pending)):
@@ -326,11 +354,10 @@ class Companion:
 
 def companion_of(server: Any) -> Companion:
     """The companion of a server in this process; it can be asked for before ``__init__`` has ended (B03)."""
-    state: dict[str, Any] = vars(server)
+    state: dict[str, Companion] = vars(server)
     companion = state.get(_ATTRIBUTE)
-    if companion is None or companion.pid != os.getpid():
+    if companion is None or companion.process is not this_process():
         if companion is not None:
             _of_parents.append(state.pop(_ATTRIBUTE))
         companion = state.setdefault(_ATTRIBUTE, Companion(server))
-    assert isinstance(companion, Companion)
     return companion

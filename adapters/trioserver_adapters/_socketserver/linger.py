@@ -24,15 +24,15 @@ _CHUNK: Final = 65536
 
 def has_unread_input(request: object) -> bool:
     """Whether closing ``request`` now would reset it."""
-    if not isinstance(request, socket.socket) or request.type != socket.SOCK_STREAM:
-        return False
-    if request.family not in (socket.AF_INET, socket.AF_INET6):
+    if not isinstance(request, socket.socket):
         return False
     try:
         unread = fcntl.ioctl(request.fileno(), termios.FIONREAD, b"\0\0\0\0")
     except (OSError, ValueError):  # closed by the handler
         return False
-    return unread != b"\0\0\0\0"
+    if unread == b"\0\0\0\0":
+        return False
+    return request.type == socket.SOCK_STREAM and request.family in (socket.AF_INET, socket.AF_INET6)
 
 
 async def linger(sock: socket.socket, timeout: float) -> None:

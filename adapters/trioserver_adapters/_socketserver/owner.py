@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import socket
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 import trioserver
 
+from .._options import check_seconds
 from .linger import linger
 
 if TYPE_CHECKING:
@@ -31,10 +34,12 @@ class Owned:
       ended: Whether it has ended.
     """
 
+    ended = False
+
     def __init__(self, client_address: Any, timeout: float | None) -> None:
+        check_seconds("request_timeout", timeout, "no bound")
         self.client_address = client_address
         self.timeout = timeout
-        self.ended = False
 
     def adopt(self) -> None:
         """It gets a task."""
@@ -49,14 +54,29 @@ class Owned:
 
 
 class InThread(Owned):
-    """A request in a thread, which says itself when it has ended."""
+    """A request in a thread, which says itself when it has ended.
 
-    def __init__(self, request: Any, client_address: Any, timeout: float | None, daemon: bool) -> None:
+    Attributes:
+      begun: Whether it knows its request, see `begin`.
+      taken: Whether a thread serves it already.
+    """
+
+    begun = False
+    taken = False
+    _request: Any = None
+    _identity: tuple[int, object] | None = None
+    _event: trio.Event | None = None
+
+    def __init__(self, client_address: Any, timeout: float | None, daemon: bool) -> None:
         super().__init__(client_address, timeout)
-        self._request = request
-        self._identity = _identity(request)
         self._daemon = daemon
-        self._event: trio.Event | None = None
+
+    def begin(self, request: Any) -> None:
+        """Its request is this one; another one when a subclass has wrapped it."""
+        self.begun = True
+        if self._request is not request:
+            self._request = request
+            self._identity = _identity(request)
 
     def adopt(self) -> None:
         self._event = trio.Event()
@@ -87,26 +107,36 @@ class InThread(Owned):
         if not self._daemon:
             await self.wait()
 
-    def _shut_down_detached(self, fd: int, inode: int) -> None:
+    def _shut_down_detached(self, fd: int, mark: object) -> None:
         """The handler has closed it, or has wrapped it, in TLS, say: then the descriptor is the same."""
-        copy = os.dup(fd)  # which nobody can close and use again while it is looked at
-        try:
-            if os.fstat(copy).st_ino == inode:
-                sock = socket.socket(self._request.family, self._request.type, fileno=copy)
-                try:
-                    sock.shutdown(socket.SHUT_RDWR)
-                finally:
-                    sock.detach()
-        finally:
-            os.close(copy)
+        # A copy, which nobody can close and use again while it is looked at.
+        with socket.socket(self._request.family, self._request.type, fileno=os.dup(fd)) as copy:
+            if _mark(copy) == mark:
+                copy.shutdown(socket.SHUT_RDWR)
 
 
-def _identity(request: object) -> tuple[int, int] | None:
+def _identity(request: object) -> tuple[int, object] | None:
     """The descriptor of a socket, and what tells whether it still is that socket's."""
     if isinstance(request, socket.socket):
-        with contextlib.suppress(OSError):
-            return request.fileno(), os.fstat(request.fileno()).st_ino
+        try:
+            return request.fileno(), _mark(request)
+        except OSError:
+            pass
     return None
+
+
+if sys.platform == "linux":
+    _SO_COOKIE: Final = 57  # asm-generic/socket.h; Python has no name for it
+
+    def _mark(sock: socket.socket) -> object:
+        """What no other socket has: the kernel's cookie. Unlike fstat() this keeps the GIL."""
+        return socket.socket.getsockopt(sock, socket.SOL_SOCKET, _SO_COOKIE, 8)
+
+else:
+
+    def _mark(sock: socket.socket) -> object:
+        """What no other socket has at the same time."""
+        return os.fstat(sock.fileno()).st_ino
 
 
 class InProcess(Owned):
@@ -175,29 +205,34 @@ class Owner(trioserver.BaseServer[Owned]):
 
     Attributes:
       pending: Requests that have begun, and have no task yet.
+      due: How many of these are to get one, the oldest.
       closing: Whether requests are to be ended when they are cancelled: not when the interpreter exits.
     """
 
     def __init__(self, pending: collections.deque[Owned]) -> None:
         super().__init__(None, own)
         self.pending = pending
+        self.due = 0.0
         self.closing = False
         self._told = trio.lowlevel.ParkingLot()
         self._lingering = 0
         self._lingered = trio.lowlevel.ParkingLot()
 
-    def look(self) -> None:
-        """Look at `pending`; in trio's thread."""
+    def look(self, due: float = math.inf) -> None:
+        """Give the oldest of those pending their tasks, so many, or all; in trio's thread."""
+        self.due = max(self.due, due)
         self._told.unpark_all()
 
     async def get_request(self) -> tuple[Owned, Any]:
         """The next of them that still runs."""
         while True:
-            while self.pending:
+            while self.due and self.pending:
+                self.due -= 1
                 request = self.pending.popleft()
                 request.adopt()
                 if not request.ended:
                     return request, request.client_address
+            self.due = 0.0
             await self._told.park()
 
     async def linger(self, sock: socket.socket, timeout: float) -> None:
@@ -221,8 +256,8 @@ class Owner(trioserver.BaseServer[Owned]):
     async def end_requests(self, grace_period: float) -> None:
         """Let requests run for so long, then end them; returns when they have ended."""
         self.closing = True
-        self.look()
         while self.pending:
+            self.look()
             await trio.lowlevel.checkpoint()
         await self.shutdown(grace_period)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import sys
 import threading
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .._options import check_count
 from .companion import companion_of
 from .owner import InThread
+from .process import this_process
 from .workers import Workers
 
 if TYPE_CHECKING:
@@ -27,12 +27,8 @@ else:
     _Base = object  # a plain class, as in the standard library
 
 
-_own = threading.local()
-"""Has the request that this thread runs, and its companion."""
-
-
-_counted = threading.local()
-"""Has the companion that counts the request which this thread runs."""
+_current = threading.local()
+"""Has ``served``, what this thread serves: a companion and its request."""
 
 
 class Threads(list[threading.Thread]):
@@ -126,76 +122,89 @@ class ThreadingMixIn(_Base):
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """What a thread does: as ``process_request`` of `BaseServer`, and handles the errors."""
         companion = companion_of(self)
-        daemon = threading.current_thread().daemon
-        owned = InThread(request, client_address, self.request_timeout, daemon)
-        # Where a pool calls this it was not counted. By tokens: a subclass may pass on a wrapped request.
-        token = object()
-        if getattr(_counted, "companion", None) is not companion:
-            companion.begin(token)
-        _own.request = companion, owned
+        whose, owned = getattr(_current, "served", (None, None))
+        if owned is None or owned.taken or whose is not companion:  # a pool calls this: it was not counted
+            owned = self.__count(companion, client_address, threading.current_thread().daemon)
+            serve(companion, owned, self.__serve, request, client_address)
+        else:
+            self.__serve(request, client_address)
+
+    def __serve(self, request: Any, client_address: Any) -> None:
         try:
-            try:
-                companion.own(owned)
-                if shake_hands(self, request):
-                    self.finish_request(request, client_address)
-            except Exception:
-                self.handle_error(request, client_address)
-            finally:
-                self.shutdown_request(request)
+            self.__own(request).taken = True
+            if shake_hands(self, request):
+                self.finish_request(request, client_address)
+        except Exception:
+            self.handle_error(request, client_address)
         finally:
-            _own.request = None, None
-            owned.finish(companion.soon)
-            companion.end(token)
+            self.shutdown_request(request)
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Start a thread for the request."""
-        companion = companion_of(self)
-        companion.limited = True
-        if self.block_on_close:
-            vars(self).setdefault("_threads", Threads())
-        token = object()
-        companion.begin(token)
-        serve, args = counted(companion, self.process_request_thread, token), (request, client_address)
-        if not _is_ours(self, "process_request_thread") and defers_handshake(self):
-            serve = counted(companion, self.__shaken, token)
-        thread: threading.Thread | None = None
-        try:
-            if self.reuse_threads:
-                worker = self.__workers().start(partial(serve, *args), daemon=self.daemon_threads)
-                if worker is not None:
-                    self._threads.append(worker)
-            else:
-                thread = threading.Thread(target=serve, args=args)
-                thread.daemon = self.daemon_threads
-                with self._threads.starting:
-                    self._threads.append(thread)
-                    thread.start()
-        except BaseException:  # no more threads can be started
-            companion.end(token)
-            if thread is not None:
-                self._threads.discard(thread)
-            raise
-
-    def __shaken(self, request: Any, client_address: Any) -> None:
+    def __shake_hands_and_serve(self, request: Any, client_address: Any) -> None:
         # An override of `process_request_thread` gets a connection whose handshake is done.
-        companion = companion_of(self)
-        daemon = threading.current_thread().daemon
-        owned = InThread(request, client_address, self.request_timeout, daemon)
         done = False
         try:
-            companion.own(owned)
+            self.__own(request)
             done = shake_hands(self, request)
         finally:
-            owned.finish(companion.soon)
             if not done:
                 self.shutdown_request(request)
         if done:
             self.process_request_thread(request, client_address)
 
+    def __own(self, request: Any) -> InThread:
+        """Let trio own what this thread serves; a subclass may have wrapped the request meanwhile."""
+        companion, owned = _current.served
+        known = owned.begun
+        owned.begin(request)
+        if not known:
+            companion.own(owned)
+        served: InThread = owned
+        return served
+
+    def __count(self, companion: Companion, client_address: Any, daemon: bool) -> InThread:
+        owned = InThread(client_address, self.request_timeout, daemon)
+        companion.begin(owned)
+        return owned
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Start a thread for the request."""
+        companion = companion_of(self)
+        companion.limited = True
+        daemon = self.daemon_threads
+        if self.block_on_close and "_threads" not in vars(self):
+            vars(self)["_threads"] = Threads()
+        owned = self.__count(companion, client_address, daemon)
+        function = self.process_request_thread
+        if getattr(function, "__func__", None) is not _process_request_thread and defers_handshake(self):
+            function = self.__shake_hands_and_serve
+
+        def process_request_thread(request: Any, client_address: Any) -> None:  # a thread is named after it
+            serve(companion, owned, function, request, client_address)
+
+        thread: threading.Thread | None = None
+        try:
+            if self.reuse_threads:
+                work = partial(process_request_thread, request, client_address)
+                worker = self.__workers().start(work, daemon=daemon)
+                if worker is not None:
+                    self._threads.append(worker)
+            else:
+                thread = threading.Thread(
+                    target=process_request_thread, args=(request, client_address), daemon=daemon
+                )
+                with self._threads.starting:
+                    self._threads.append(thread)
+                    thread.start()
+        except BaseException:  # no more threads can be started
+            companion.end(owned)
+            if thread is not None:
+                self._threads.discard(thread)
+            raise
+
     def __workers(self) -> Workers:
         name = "_ThreadingMixIn__idle_workers"
         workers: Workers | None = vars(self).get(name)
-        if workers is None or workers.pid != os.getpid():  # in a forked child none of the parent's runs
+        if workers is None or workers.process is not this_process():  # none of a parent's runs here
             vars(self)[name] = workers = Workers()
         return workers
 
@@ -212,9 +221,9 @@ class ThreadingMixIn(_Base):
         if grace_period is None:
             grace_period = self.grace_period
         if grace_period is not None:
-            whose, own = getattr(_own, "request", (None, None))
-            if own is not None and whose is companion:
-                own.wait_no_more()  # a handler closes its server: it would wait for itself
+            whose, owned = getattr(_current, "served", (None, None))
+            if owned is not None and whose is companion:
+                owned.wait_no_more()  # a handler closes its server: it would wait for itself
             companion.end_requests(grace_period)
         workers: Workers | None = vars(self).get("_ThreadingMixIn__idle_workers")
         if workers is not None:
@@ -223,20 +232,25 @@ class ThreadingMixIn(_Base):
         companion.stop_if_idle()
 
 
-def counted(
-    companion: Companion, serve: Callable[[Any, Any], object], token: object
-) -> Callable[[Any, Any], None]:
-    """``serve``, after which the request counts no longer: also where a subclass has replaced it."""
+_process_request_thread = ThreadingMixIn.process_request_thread
 
-    def process_request_thread(request: Any, client_address: Any) -> None:  # a thread is named after it
-        _counted.companion = companion
-        try:
-            serve(request, client_address)
-        finally:
-            _counted.companion = None
-            companion.end(token)
 
-    return process_request_thread
+def serve(
+    companion: Companion,
+    owned: InThread,
+    function: Callable[[Any, Any], object],
+    request: Any,
+    client_address: Any,
+) -> None:
+    """Serve a request that was counted; then it counts no longer, also where a subclass serves it."""
+    before = getattr(_current, "served", None)
+    _current.served = companion, owned
+    try:
+        function(request, client_address)
+    finally:
+        _current.served = before or (None, None)
+        owned.finish(companion.soon)
+        companion.end(owned)
 
 
 def defers_handshake(server: Any) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import threading
 from typing import TYPE_CHECKING, Final
+
+from .process import this_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,7 @@ class Workers:
     """The threads of one server that have nothing to do."""
 
     def __init__(self) -> None:
-        self.pid = os.getpid()
+        self.process = this_process()
         self._idle: list[_Worker] = []
 
     def start(self, work: Work, *, daemon: bool) -> threading.Thread | None:

@@ -34,8 +34,9 @@ def freeze(step: float = 0.0) -> None:
       step: Seconds that each look at a clock takes; negative for one that goes backwards.
     """
     fakes: dict[int, Any] = {}
-    for name in CLOCKS:
-        fakes[id(getattr(time, name))] = fake(10**9 if name.endswith("_ns") else 1, step)
+    clocks = [getattr(time, name) for name in CLOCKS]  # kept: nothing else may get their ids
+    for name, clock in zip(CLOCKS, clocks, strict=True):
+        fakes[id(clock)] = fake(10**9 if name.endswith("_ns") else 1, step)
     for name, module in list(sys.modules.items()):
         if name.startswith(IGNORED):
             continue
