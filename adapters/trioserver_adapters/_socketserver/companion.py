@@ -272,7 +272,7 @@ class Companion:
         self._running.add(request)
 
     def own(self, request: Owned, *, at_once: bool = False) -> None:
-        """Make trio the owner of a request: at once, or when it still runs a tenth of a second later.
+        """Make trio the owner of a request: at once, or when it still runs after a moment.
 
         Waking trio for each, twice, costs more than the rest of a short request.
         """
