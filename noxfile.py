@@ -108,6 +108,14 @@ def programs(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "tests/programs", *session.posargs, env=env)
 
 
+@nox.session(python=PYTHONS)
+def determinism(session: nox.Session) -> None:
+    """Run 1,000 seeds (or ``--seeds N``) twice, with different ``PYTHONHASHSEED``: the event logs must be equal."""
+    session.install("-e", ".")
+    keep = Path(session.cache_dir).resolve() / "determinism"  # what the sessions of other interpreters compare with
+    session.run("python", "-m", "tests.testing.determinism", "--keep", str(keep), *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check the code with ruff: its rules, then its formatting."""

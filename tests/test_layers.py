@@ -32,6 +32,8 @@ FORBIDDEN_IN_VOCABULARY = {"trio", "socket"}
 OURS = {"trioserver", "trioserver_adapters"}
 # What an `import` may name besides our own packages, in any module.
 INSTALLED = {"trio"} | sys.stdlib_module_names
+# What one module alone may import: it is for those who have that, and nothing of ours imports it.
+INSTALLED_FOR = {"trioserver.testing.pytest_plugin": {"pytest"}}
 # What a checker brings along itself, so that it may be named where only a checker looks.
 KNOWN_TO_CHECKERS = {"typing_extensions", "_typeshed"}
 
@@ -147,6 +149,7 @@ def fault(entry: Import, sources: Sources) -> str | None:
     target = resolve(entry.target, sources)
     if target is None:
         allowed = INSTALLED | KNOWN_TO_CHECKERS if entry.for_checkers else INSTALLED
+        allowed = allowed | INSTALLED_FOR.get(entry.module, set())
         return None if top in allowed else "neither ours, nor trio, nor the standard library"
     if entry.module.startswith("trioserver."):
         return fault_in_core(entry, target, sources)
@@ -193,6 +196,7 @@ GOOD: Sources = {
     "trioserver._vocabulary.__init__": "",
     "trioserver._vocabulary.errors": "import errno",
     "trioserver.testing.__init__": "from trioserver import Server",
+    "trioserver.testing.pytest_plugin": "import pytest",
     "trioserver_adapters.__init__": "",
     "trioserver_adapters.one": "import socket\nfrom trioserver import Server\nfrom . import two",
     "trioserver_adapters.two": "import trio\nimport trioserver",
@@ -224,6 +228,7 @@ def test_a_tree_that_keeps_the_rules_has_no_faults() -> None:
         ("trioserver._engine._loop", "from trio._core import run", "private to trio"),
         ("trioserver._engine._loop", "trio._core.run()", "private to trio"),
         ("trioserver._engine._loop", "import attrs", "neither ours"),
+        ("trioserver.testing.__init__", "import pytest", "neither ours"),
         ("trioserver._engine._loop", "import typing_extensions", "neither ours"),
         ("trioserver._engine._loop", "if TYPE_CHECKING:\n  import attrs", "neither ours"),
         ("trioserver._engine._loop", "if TYPE_CHECKING:\n  from .._handlers import x", "not above"),

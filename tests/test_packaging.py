@@ -80,9 +80,9 @@ def test_wheel_holds_both_packages_and_nothing_else(wheel_names: set[str]) -> No
 
 
 def test_wheel_carries_its_license_and_no_scripts(wheel_names: set[str]) -> None:
-    """The dist-info holds the license text; nothing is put on anybody's PATH."""
+    """The dist-info holds the license text; nothing is put on anybody's PATH, and pytest finds the plugin."""
     info = {name.partition(".dist-info/")[2] for name in wheel_names if name.startswith("trioserver-")}
-    assert info == {"METADATA", "RECORD", "WHEEL", "licenses/LICENSE"}
+    assert info == {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
 
 
 def test_sdist_holds_what_a_developer_needs_and_nothing_else(dist: Path) -> None:

@@ -13,7 +13,7 @@ Looking:   ServerStatistics, DatagramsLost, ShutdownReport, Request with its Req
            ServerDraining, ServerStopped for an Observer.
 Errors:    TrioServerError and below it ConfigError, LifecycleError (ServerClosed, AlreadyServing, WrongTask),
            TransportError (LimitExceeded, IncompleteRead, StreamTimeout, HandshakeError),
-           HandlerProcessError.
+           HandlerProcessError; is_peers_doing tells what is no more than a client that misbehaves.
 
     async with trioserver.TCPServer(("127.0.0.1", 0), Handler).running(grace_period=5) as server:
         print(server.server_address)
@@ -42,6 +42,7 @@ from ._servers.base import BaseServer as BaseServer
 from ._servers.base import ServerOptions as ServerOptions
 from ._servers.datagram import DatagramServer as DatagramServer
 from ._servers.datagram import DatagramServerOptions as DatagramServerOptions
+from ._servers.hooks import is_peers_doing as is_peers_doing
 from ._servers.sessions import UDPSessionServer as UDPSessionServer
 from ._servers.sessions import UDPSessionServerOptions as UDPSessionServerOptions
 from ._servers.stream import StreamServer as StreamServer

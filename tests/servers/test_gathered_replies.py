@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from typing import TYPE_CHECKING, Any
 
+import pytest
 import trio
 import trio.testing
-from harness import client_of
+from harness import Recorder, client_of
 
 import trioserver
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 async def test_aclose_when_replies_are_gathered_then_sends_them_first(io_path: str) -> None:
@@ -65,3 +70,34 @@ async def test_shutdown_when_it_was_cancelled_late_then_stops_no_later_run() -> 
         await trio.testing.wait_all_tasks_blocked()
         assert server.state is trioserver.State.SERVING
         await server.shutdown()
+
+
+@pytest.mark.parametrize("writes_again", [True, False])
+async def test_close_when_gathered_replies_could_not_be_sent_then_it_is_told_once(
+    writes_again: bool, tmp_path: Path, io_path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client that left fails the handler that writes, or nobody, and not the closing once more."""
+    caplog.set_level(logging.DEBUG, "trioserver")
+    left = trio.Event()
+
+    class Handler(trioserver.StreamRequestHandler):
+        wbufsize = -1
+
+        async def handle(self) -> None:
+            await left.wait()
+            while line := await self.rfile.readline():
+                if writes_again or line == b"one\n":
+                    await self.wfile.write(line)
+
+    server = trioserver.UnixStreamServer(tmp_path / "s", Handler)
+    recorder = Recorder()
+    server.add_observer(recorder)
+    async with server.running(grace_period=None), client_of(server) as client:
+        await client.send_all(b"one\ntwo\nthree")
+        while not server.requests:
+            await trio.lowlevel.checkpoint()
+        await client.aclose()
+        left.set()
+    ended = [event.outcome.value for event in recorder.events if isinstance(event, trioserver.RequestEnded)]
+    assert ended == ["failed" if writes_again else "finished"]
+    assert len(caplog.records) == writes_again

@@ -133,18 +133,6 @@ async def test_request_when_it_is_no_socket_then_the_handler_gets_it_as_it_is() 
     assert served == [("row", None)]
 
 
-async def test_socket_when_it_is_not_the_operating_systems_then_config_error() -> None:
-    """A simulated network has nothing that blocks; said before the first request."""
-
-    class Simulated(trioserver.ThreadingTCPServer):
-        @property
-        def sockets(self) -> tuple[Any, ...]:
-            return (object(),)
-
-    with pytest.raises(trioserver.ConfigError, match="needs sockets of the operating system"):
-        await Simulated(ADDRESS, Echo).serve_forever()
-
-
 async def test_finish_request_when_called_in_the_trio_thread_then_runtime_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

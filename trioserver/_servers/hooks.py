@@ -147,7 +147,16 @@ class ServerHooks(Generic[RequestT]):
 
 
 def is_peers_doing(error: BaseException, request: object) -> bool:
-    """Whether an error means no more than that the peer of ``request`` went away or misbehaved."""
+    """Whether an error means no more than that the peer of ``request`` went away or misbehaved.
+
+    It is what ``BaseServer.handle_error`` reports in one line at level DEBUG: a `TransportError`, the very
+    error by which the connection of ``request`` was found to be broken, a reply that could not be sent to a
+    client that is gone; a group of nothing else. For an override that wants to tell, too.
+
+    Args:
+      error: What a handler raised.
+      request: The request that it was serving.
+    """
     if isinstance(error, BaseExceptionGroup):
         return all(is_peers_doing(part, request) for part in error.exceptions)
     if isinstance(error, StreamTimeout):

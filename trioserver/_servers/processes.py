@@ -29,6 +29,7 @@ from .synchronous import (
     AnyServerOptions,
     SynchronousHandler,
     call_handler,
+    check_kernel_sockets,
     check_synchronous_handler,
     check_synchronous_method,
 )
@@ -171,6 +172,9 @@ class ForkingMixIn(_Base):
     def _check_options(self) -> None:
         super()._check_options()
         check_seconds("finish_timeout", self.finish_timeout)
+
+    def _check_sockets(self, sockets: tuple[Any, ...]) -> None:
+        check_kernel_sockets(sockets, type(self))
 
     @property
     def request_limit(self) -> int | None:

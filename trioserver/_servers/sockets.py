@@ -35,12 +35,21 @@ class SocketServer(BaseServer[RequestT], Generic[RequestT, GroupT]):
         """Bind the sockets, or adopt the one given; then ``server_address`` is the real address."""
         if self._group is not None:
             raise LifecycleError("server_bind() was called already: the server has its socket")
-        self._group = await self._make_group()
-        self.server_address: Any = self._group.addresses[0]
+        group = await self._make_group()
+        try:
+            self._check_sockets(group.sockets)
+        except BaseException:
+            group.close()
+            raise
+        self._group = group
+        self.server_address: Any = group.addresses[0]
 
     async def _make_group(self) -> GroupT:
         """Bind sockets to ``server_address``, or adopt ``_sock``."""
         raise NotImplementedError
+
+    def _check_sockets(self, sockets: tuple[Any, ...]) -> None:
+        """Raise ConfigError where requests can not be served on such sockets, once they are bound."""
 
     def _bound(self) -> GroupT:
         if self._group is not None:

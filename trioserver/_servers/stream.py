@@ -191,7 +191,8 @@ class StreamServer(SocketServer[RequestStream, ListenerGroup]):
 
     def _begin_accept(self) -> None:
         self._serves_tls = self.ssl_context is not None
-        if self.portable_io or not epoll.AVAILABLE:
+        # An epoll is a descriptor: on another network than the kernel's servers would run out of them.
+        if self.portable_io or not epoll.AVAILABLE or not self._bound().of_kernel:
             return
         self._poller = epoll.Poller()
         self._bound().accept_with(self._poller.endpoint, self._poller.unix_endpoint)

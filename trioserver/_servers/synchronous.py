@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -60,6 +61,18 @@ def check_synchronous_handler(handler: object, server: type) -> None:
             f"RequestHandlerClass: {handler!r} is an async function, and {server.__name__} calls synchronous "
             f"handlers; serve it by {_asynchronous(server)}"
         )
+
+
+def check_kernel_sockets(sockets: tuple[Any, ...], server: type) -> None:
+    """Raise ConfigError unless all sockets are the kernel's: a handler that blocks needs one that can."""
+    for sock in sockets:
+        if not isinstance(sock, socket.socket):
+            raise ConfigError(
+                f"{server.__name__} needs sockets of the operating system, for handlers that block, and its "
+                f"own is a {type(sock).__name__}, of the installed socket factory: serve asynchronous "
+                f"handlers there, by {_asynchronous(server)}; or synchronous ones on sockets of the "
+                "operating system, without the factory"
+            )
 
 
 def check_synchronous_method(server: type, name: str) -> None:

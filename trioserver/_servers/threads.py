@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import socket
 import sys
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
@@ -17,7 +16,7 @@ from .._transports.addresses import format_address
 from .._transports.blocking_streams import BlockingConnection
 from .._transports.datagram_socket import Datagram
 from .._transports.stream import RequestStream
-from .._vocabulary.errors import ConfigError, HandshakeError, StreamTimeout, WrongTask
+from .._vocabulary.errors import HandshakeError, StreamTimeout, WrongTask
 from .._vocabulary.options import check_flag
 from .._vocabulary.reports import Timeout
 from .base import BaseServer
@@ -28,6 +27,7 @@ from .synchronous import (
     AnyServerOptions,
     SynchronousHandler,
     call_handler,
+    check_kernel_sockets,
     check_synchronous_handler,
     check_synchronous_method,
 )
@@ -192,14 +192,8 @@ class ThreadingMixIn(BaseServer[Any]):
         for name in ("process_request_thread", "finish_request"):
             check_synchronous_method(type(self), name)
 
-    def _begin_accept(self) -> None:
-        for sock in getattr(self, "sockets", ()):
-            if not isinstance(sock, socket.socket):
-                raise ConfigError(
-                    f"{type(self).__name__} needs sockets of the operating system, for blocking handlers, "
-                    f"and its own is a {type(sock).__name__}; on other ones serve asynchronous handlers"
-                )
-        super()._begin_accept()
+    def _check_sockets(self, sockets: tuple[Any, ...]) -> None:
+        check_kernel_sockets(sockets, type(self))
 
     # Called by handlers, too, and then in their threads.
 

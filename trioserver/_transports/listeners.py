@@ -97,6 +97,11 @@ class ListenerGroup(SocketGroup[ListeningEndpoint]):
         for endpoint in self._endpoints:
             endpoint.listen(backlog)
 
+    @property
+    def of_kernel(self) -> bool:
+        """Whether any of the sockets is the kernel's, and `accept_with` does anything."""
+        return any(isinstance(endpoint, KernelListener) for endpoint in self._endpoints)
+
     def accept_with(self, make: Make, make_unix: Make) -> None:
         """Let these make the endpoints of accepted connections, where the socket is the kernel's."""
         for endpoint in self._endpoints:

@@ -15,7 +15,7 @@ import trio
 
 from .._vocabulary.errors import ConfigError
 from .datagram_endpoint import open_datagram_endpoint
-from .endpoint import open_endpoint
+from .endpoint import has_custom_factory, open_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -79,6 +79,9 @@ async def open_unix_endpoint(
     A file that a server left behind is told from one in use by connecting to it: only one that refuses is
     removed. Servers that start at the same time do this one after the other, under a lock on the directory.
 
+    On a network that is not the kernel's, paths are names there: no file is looked at or made, and ``mode``
+    means nothing.
+
     Raises:
       OSError: ``EADDRINUSE`` when another server listens there, or there is a file that is no socket.
     """
@@ -121,7 +124,7 @@ async def _open_at(
     make: Callable[[], EndpointT],
     listen: Callable[[EndpointT], None],
 ) -> tuple[EndpointT, SocketFile | None]:
-    if is_abstract(path):
+    if is_abstract(path) or has_custom_factory():  # there is no file: not in the kernel's file system
         endpoint = make()
         try:
             _bind(endpoint, path)

@@ -44,13 +44,15 @@ class Sender(Protocol):
 class Outbox:
     """The gathered output of one stream."""
 
-    __slots__ = ("_error", "_flushed", "_parts", "_stream", "size")
+    __slots__ = ("_error", "_flushed", "_parts", "_stream", "size", "told")
 
     def __init__(self, stream: Sender) -> None:
         self._stream = stream
         self._parts: list[bytes] = []
         self._flushed: trio.Event | None = None
         self._error: Exception | None = None
+        self.told = False
+        """Whether something went wrong, and whoever wrote was told."""
         self.size: int = 0
 
     @property
@@ -58,10 +60,14 @@ class Outbox:
         """Whether a write need take no notice of this outbox."""
         return not self.size and self._flushed is None and self._error is None
 
+    def _check(self) -> None:
+        if self._error is not None:
+            self.told = True
+            raise self._error
+
     def add(self, data: bytes) -> None:
         """Gather one more piece. Raises what went wrong when earlier ones were sent."""
-        if self._error is not None:
-            raise self._error
+        self._check()
         self._parts.append(data)
         self.size += len(data)
 
@@ -75,8 +81,7 @@ class Outbox:
         """Send everything, in order. A checkpoint only if it waits."""
         while self._flushed is not None:
             await self._flushed.wait()
-        if self._error is not None:
-            raise self._error
+        self._check()
         if self.size or self._stream.unflushed:
             data = self._take()
             try:
@@ -100,6 +105,7 @@ class Outbox:
             raise
         except (trio.BrokenResourceError, trio.ClosedResourceError, TimeoutError) as error:
             self._error = error
+            self.told = True
             raise
 
     def _put_back(self, data: bytes) -> None:
@@ -132,7 +138,7 @@ class Outbox:
             while self.size:
                 await self._send_rest(memoryview(self._take()))
         except (trio.BrokenResourceError, trio.ClosedResourceError, TimeoutError):
-            pass  # `_send_rest` has kept it for the handler
+            self.told = False  # `_send_rest` has kept it for the handler
         finally:
             self._flushed.set()
             self._flushed = None

@@ -462,12 +462,14 @@ class SocketStream(RequestStream):
     async def close_gracefully(self, *, timeout: float, max_bytes: int) -> None:
         """Close so that the peer gets all that was sent."""
         try:
-            gathered = self.outbox is not None and not self.outbox.empty
+            # What the handler or its `finish` was told of is not told again.
+            outbox = None if self.outbox is None or self.outbox.told else self.outbox
+            gathered = outbox is not None and not outbox.empty
             if (gathered or self._tls is not None) and not self._closed:
                 deadline = trio.current_time() + timeout
                 with trio.move_on_at(deadline):
-                    if self.outbox is not None:
-                        await self.outbox.flush()
+                    if outbox is not None:
+                        await outbox.flush()
                     await self._send_end()
                 timeout = max(0.0, deadline - trio.current_time())
             if not self._closed and not self.end_of_stream and self._peer_error is None:

@@ -1,0 +1,153 @@
+"""Packets, and what a rule may say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from trioserver import format_address
+
+from ._checks import check_seconds
+from ._events import Event
+
+if TYPE_CHECKING:
+    from ._hosts import Host
+
+Protocol: TypeAlias = Literal["tcp", "udp", "unix"]
+PacketKind: TypeAlias = Literal["SYN", "SYN-ACK", "DATA", "FIN", "RST", "WINDOW", "DATAGRAM", "UNREACHABLE"]
+
+
+class Packet:
+    """One packet, as rules see it. Read it, never change it.
+
+    A protocol that needs more of its packets, as the place of a segment in its stream, has a subclass.
+
+    Attributes:
+      protocol: ``"tcp"``, ``"udp"`` or ``"unix"``.
+      kind: ``"SYN"``, ``"SYN-ACK"``, ``"DATA"``, ``"FIN"``, ``"RST"`` and ``"WINDOW"`` (the receiver has room
+        again, or has got what was sent) of TCP and Unix streams, ``"DATAGRAM"``, and ``"UNREACHABLE"``, which
+        is what a datagram to a port that nobody has is answered with.
+      source: The address it comes from: ``(host, port)``, or the path of a Unix socket.
+      destination: The address it goes to.
+      sender: The `Host` it comes from.
+      receiver: The `Host` it goes to.
+      data: The bytes it carries.
+      number: Counts the packets of the network, from 1, in the order in which they are sent.
+      connection: Counts the connections of the network; None for datagrams.
+    """
+
+    __slots__ = (
+        "connection",
+        "data",
+        "destination",
+        "kind",
+        "number",
+        "protocol",
+        "receiver",
+        "sender",
+        "source",
+    )
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        kind: PacketKind,
+        source: Any,
+        destination: Any,
+        sender: Host,
+        receiver: Host,
+        data: bytes = b"",
+        connection: int | None = None,
+    ) -> None:
+        self.protocol = protocol
+        self.kind = kind
+        self.source = source
+        self.destination = destination
+        self.sender = sender
+        self.receiver = receiver
+        self.data = data
+        self.connection = connection
+        self.number = 0  # the wire counts
+
+    def __repr__(self) -> str:
+        return describe(self.protocol, self.kind, self.source, self.destination, len(self.data))
+
+
+def describe(protocol: str, kind: str, source: Any, destination: Any, size: int) -> str:
+    """A packet in words: ``tcp DATA 10.0.0.1:50000 > 10.0.0.2:80 1460 bytes``."""
+    text = f"{protocol} {kind} {format_address(source)} > {format_address(destination)}"
+    return f"{text} {size} bytes" if size or kind in {"DATA", "DATAGRAM"} else text
+
+
+def packet_event(
+    time: float,
+    protocol: str,
+    kind: str,
+    source: Any,
+    destination: Any,
+    sender: Host,
+    receiver: Host,
+    size: int,
+    number: int,
+    connection: int | None,
+    fate: str,
+    reason: str,
+    *arrivals: float,
+) -> Event:
+    """The event of a packet that was sent; ``arrivals`` are in seconds since the network was entered."""
+    text = describe(protocol, kind, source, destination, size)
+    if arrivals:
+        delays = " and ".join(f"{arrival - time:g} s" for arrival in arrivals)
+        text += f", arrives after {delays}"
+    else:
+        text += f", {fate}"
+    fields = {
+        "source": sender.name,
+        "destination": receiver.name,
+        "protocol": protocol,
+        "packet": kind,
+        "size": size,
+        "number": number,
+        "connection": connection,
+        "fate": fate,
+        "arrival": arrivals[0] if arrivals else None,
+        "reason": reason,
+    }
+    return Event(time, sender.name, "packet", f"{text}: {reason}" if reason else text, fields)
+
+
+class Verdict:
+    """What a rule says of a packet: `Pass`, `Drop` or `Deliver`."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+
+Pass: Final = Verdict("Pass")
+"""No answer: the next rule is asked, and after the last one the link decides."""
+
+Drop: Final = Verdict("Drop")
+"""The packet is lost. What is sent over TCP is sent again after a while."""
+
+
+class Deliver(Verdict):
+    """The packet arrives after ``delay`` seconds, whatever the link, a partition or a hold say.
+
+    It may overtake packets that were sent before it, and be overtaken.
+    """
+
+    __slots__ = ("delay",)
+
+    def __init__(self, delay: float) -> None:
+        check_seconds("delay", delay)
+        super().__init__(f"Deliver({delay:g})")
+        self.delay = delay
+
+
+Rule: TypeAlias = Callable[[Packet], Verdict]
+"""Called with each packet when it is sent. It must not wait, and must not send anything itself."""
