@@ -110,10 +110,26 @@ def programs(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def determinism(session: nox.Session) -> None:
-    """Run 1,000 seeds (or ``--seeds N``) twice, with different ``PYTHONHASHSEED``: the event logs must be equal."""
+    """Run 1,000 seeds, or ``--seeds N``, twice, with different ``PYTHONHASHSEED``: the logs must be equal."""
     session.install("-e", ".")
-    keep = Path(session.cache_dir).resolve() / "determinism"  # what the sessions of other interpreters compare with
+    keep = Path(session.cache_dir).resolve() / "determinism"  # for the sessions of other interpreters
     session.run("python", "-m", "tests.testing.determinism", "--keep", str(keep), *session.posargs)
+
+
+@nox.session
+def fire(session: nox.Session) -> None:
+    """Put every native server under fire, with 10,000 seeds or ``--seeds FIRST:END``."""
+    session.install("-e", ".")
+    seeds = session.posargs or ["--seeds", "0:10000"]
+    scenario = "tests.testing.under_fire.scenario:main"
+    session.run("python", "-m", "trioserver.testing", "explore", scenario, *seeds)
+
+
+@nox.session
+def planted(session: nox.Session) -> None:
+    """Plant faults into the servers, one at a time; each must be found within 1,000 seeds under fire."""
+    session.install("-e", ".")
+    session.run("python", "-m", "tests.testing.under_fire.planted", *session.posargs)
 
 
 @nox.session

@@ -12,4 +12,7 @@ What is where, from the bottom up (each imports only what stands above it):
 - ``workloads``: the table of all workloads, with the targets that we set ourselves.
 - ``interleave``: rounds in random order, so that the machine's noise hits all sides alike.
 - ``report``: ratios, quartiles, the table and the JSON.
+
+Beside them ``simulation`` measures the simulated network of ``trioserver.testing``, and ``shutdown`` how long
+synchronous code waits for it.
 """

@@ -52,7 +52,7 @@ def a_day() -> list[Event]:
         event(0.002, "client", "connection", "connection 1 to 10.0.0.1:80 established", connection=1),
         event(0.002, "server", "request", "TCPServer request 1 begins", request="begins", **request),
         *[packet(0.002 + number / 10000, "client", "server", "DATA", 1000) for number in range(12)],
-        *[packet(0.004, "server", "client", "WINDOW") for _ in range(3)],
+        *[packet(0.004, "server", "client", "ACK") for _ in range(3)],
         packet(0.004, "server", "client", "DATA", 10),
         *[event(60, "", "fault", "cut", fault="partition", source=a, destination=b) for a, b in ways],
         packet(60.1, "client", "server", "DATA", 5, fate="dropped", reason="partition"),
@@ -174,9 +174,8 @@ def test_data_that_follow_each_other_are_one_arrow() -> None:
     drawing = svg(a_day())
     assert "#1 12 DATA, 12,000 bytes" in drawing
     assert len(named(drawing, "run")) == 1
-    assert "WINDOW" not in drawing.replace(
-        "3 WINDOW packets, which say that data arrived, are not drawn.", ""
-    )
+    assert "3 ACK packets, which say that data arrived, are not drawn." in drawing
+    assert drawing.replace("SYN-ACK", "").count("ACK") == 1
     assert "Data in one direction that follow each other are one arrow." in drawing
 
 

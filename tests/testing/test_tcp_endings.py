@@ -1,4 +1,4 @@
-"""How simulated TCP connections end: FIN, RST, TIME_WAIT, crashes."""
+"""How simulated TCP connections end: FIN and RST, and who is told what."""
 
 from __future__ import annotations
 
@@ -110,49 +110,6 @@ async def test_connection_when_reset_by_the_network_then_both_ends_know(
     assert await server.recv(10) == b"hello"
     with fails_with(errno.ECONNRESET):
         await server.recv(10)
-    assert network.connections == []
-
-
-async def test_time_wait_when_a_server_restarts_then_its_port_needs_reuse(
-    network: Network, autojump_clock: MockClock
-) -> None:
-    """Who closes first keeps the port for 60 s."""
-    client, server = await pair(network)
-    server.close()
-    assert await client.recv(1) == b""
-    client.close()
-    await trio.sleep(1)
-    with pytest.raises(OSError, match="in use"):
-        await listen(network)
-    await trio.sleep(60)
-    (await listen(network)).close()
-
-
-async def test_time_wait_when_the_client_closed_first_then_the_server_has_its_port(
-    network: Network, autojump_clock: MockClock
-) -> None:
-    """There is nothing to wait for at its end."""
-    client, server = await pair(network)
-    client.close()
-    assert await server.recv(1) == b""
-    server.close()
-    await trio.sleep(1)
-    (await listen(network)).close()
-
-
-async def test_time_wait_when_the_last_acknowledgement_is_lost_then_it_is_sent_again(
-    network: Network, autojump_clock: MockClock
-) -> None:
-    """That is what it is for: the peer ends in order, and no RST is sent."""
-    client, server = await pair(network)
-    client.close()
-    assert await server.recv(1) == b""
-    packets: list[Packet] = []
-    with network.rule(seen(packets)):
-        server.close()
-        with network.rule(drop("WINDOW", times=1)):
-            await trio.sleep(1)
-    assert [packet.kind for packet in packets] == ["FIN", "WINDOW", "FIN", "WINDOW"]
     assert network.connections == []
 
 

@@ -85,7 +85,7 @@ async def test_accept_when_the_last_acknowledgement_is_lost_then_the_server_asks
 ) -> None:
     """The client is connected already; the SYN-ACK comes again after a second, and is acknowledged."""
     listener = await listen(network)
-    with network.rule(drop("WINDOW", times=1)):
+    with network.rule(drop("ACK", times=1)):
         await tcp(network).connect(address(network))
         assert trio.current_time() == pytest.approx(0.02)
         await listener.accept()
@@ -99,7 +99,7 @@ async def test_accept_when_the_last_acknowledgement_is_lost_and_data_comes_then_
     """Each segment acknowledges."""
     listener = await listen(network)
     client = tcp(network)
-    with network.rule(drop("WINDOW", times=1)):
+    with network.rule(drop("ACK", times=1)):
         await client.connect(address(network))
         await client.send(b"hello")
     server, _ = await listener.accept()

@@ -33,7 +33,7 @@ async def test_window_when_its_opening_is_lost_then_the_sender_asks(
     """Or both would wait for ever: RFC 9293 section 3.8.6.1."""
     client, server = await pair(network)
     total = await clog(client)
-    with network.rule(drop("WINDOW", times=1)):
+    with network.rule(drop("ACK", times=1)):
         got = len(await server.recv(1_000_000))
         with trio.fail_after(60):
             got += len(await receive_exactly(server, total - got))

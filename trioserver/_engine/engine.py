@@ -69,7 +69,7 @@ class Engine:
         self._nursery: trio.Nursery | None = None
         self._accept_scope: trio.CancelScope | None = None
         self._service_nursery: trio.Nursery | None = None
-        self._helper_scopes: set[trio.CancelScope] = set()
+        self._helper_scopes: dict[trio.CancelScope, None] = {}  # no set, whose order is chance (P11)
         self.run_number = 0
         self._told_started = False
         self._closing = False
@@ -185,7 +185,7 @@ class Engine:
         """
         assert self._nursery is not None, "the server does not run"
         scope = trio.CancelScope(shield=True)
-        self._helper_scopes.add(scope)
+        self._helper_scopes[scope] = None
         self._nursery.start_soon(self._run_helper, scope, function, args, name="trioserver: helper")
 
     async def _run_helper(
@@ -193,7 +193,7 @@ class Engine:
     ) -> None:
         with scope:
             await function(*args)
-        self._helper_scopes.discard(scope)
+        self._helper_scopes.pop(scope, None)
 
     def start(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         """Make ``function(*args)`` a child task of the server: a request."""

@@ -30,7 +30,8 @@ Looking:   EventLog, with an Event for all that happens; it draws itself: to_svg
 # A map of the package; each imports only those further down, and trioserver's public face.
 #
 #   __main__.py, _command_line.py   replay, explore, check
-#   _explore.py, _determinism.py    many seeds, or one twice; _processes.py, _worker.py, _attempts.py, _targets.py
+#   _explore.py, _determinism.py    many seeds, or one twice; on _processes.py, _worker.py, _attempts.py and
+#                              _targets.py
 #   _run.py, _deadlock.py      one run; _seeding.py has all that is private to trio
 #   _svg*.py, _mermaid.py      drawings of a log; _scene*.py is what they show, _time_axis.py where
 #   _network.py                the network that a test enters; _faults.py and _fabric.py are its bases
@@ -45,7 +46,7 @@ Looking:   EventLog, with an Event for all that happens; it draws itself: to_svg
 #   _schedule.py               when they arrive: the one task of a network
 #   _packets.py                packets and verdicts
 #   _hosts.py, _programs.py    hosts and what runs on them
-#   _log.py, _events.py        the event log
+#   _log.py, _events.py        the event log; _packet_events.py is what it has of packets
 #   _latency.py, _checks.py, _services.py
 
 from ._client import Client as Client

@@ -80,9 +80,13 @@ class Descriptor:
         self._reading = _Direction()
         self._writing = _Direction()
         self._core: Core | None = None
-        self._fd = host.new_fd(self)
+        self._fd = self._number = host.new_fd(self)
         self.wake_reader = self._reading.wake
         self.wake_writer = self._writing.wake
+
+    def __hash__(self) -> int:
+        # Not the place in memory: trio.open_tcp_stream closes a set of sockets in the order of hashes (P11).
+        return self._number
 
     def _open(self, core: Core) -> None:
         self._core = core

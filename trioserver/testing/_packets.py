@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from trioserver import format_address
-
 from ._checks import check_seconds
-from ._events import Event
+from ._packet_events import describe
 
 if TYPE_CHECKING:
     from ._hosts import Host
 
 Protocol: TypeAlias = Literal["tcp", "udp", "unix"]
-PacketKind: TypeAlias = Literal["SYN", "SYN-ACK", "DATA", "FIN", "RST", "WINDOW", "DATAGRAM", "UNREACHABLE"]
+PacketKind: TypeAlias = Literal["SYN", "SYN-ACK", "DATA", "FIN", "RST", "ACK", "DATAGRAM", "UNREACHABLE"]
 
 
 class Packet:
@@ -24,7 +22,7 @@ class Packet:
 
     Attributes:
       protocol: ``"tcp"``, ``"udp"`` or ``"unix"``.
-      kind: ``"SYN"``, ``"SYN-ACK"``, ``"DATA"``, ``"FIN"``, ``"RST"`` and ``"WINDOW"`` (the receiver has room
+      kind: ``"SYN"``, ``"SYN-ACK"``, ``"DATA"``, ``"FIN"``, ``"RST"`` and ``"ACK"`` (the receiver has room
         again, or has got what was sent) of TCP and Unix streams, ``"DATAGRAM"``, and ``"UNREACHABLE"``, which
         is what a datagram to a port that nobody has is answered with.
       source: The address it comes from: ``(host, port)``, or the path of a Unix socket.
@@ -71,49 +69,6 @@ class Packet:
 
     def __repr__(self) -> str:
         return describe(self.protocol, self.kind, self.source, self.destination, len(self.data))
-
-
-def describe(protocol: str, kind: str, source: Any, destination: Any, size: int) -> str:
-    """A packet in words: ``tcp DATA 10.0.0.1:50000 > 10.0.0.2:80 1460 bytes``."""
-    text = f"{protocol} {kind} {format_address(source)} > {format_address(destination)}"
-    return f"{text} {size} bytes" if size or kind in {"DATA", "DATAGRAM"} else text
-
-
-def packet_event(
-    time: float,
-    protocol: str,
-    kind: str,
-    source: Any,
-    destination: Any,
-    sender: Host,
-    receiver: Host,
-    size: int,
-    number: int,
-    connection: int | None,
-    fate: str,
-    reason: str,
-    *arrivals: float,
-) -> Event:
-    """The event of a packet that was sent; ``arrivals`` are in seconds since the network was entered."""
-    text = describe(protocol, kind, source, destination, size)
-    if arrivals:
-        delays = " and ".join(f"{arrival - time:g} s" for arrival in arrivals)
-        text += f", arrives after {delays}"
-    else:
-        text += f", {fate}"
-    fields = {
-        "source": sender.name,
-        "destination": receiver.name,
-        "protocol": protocol,
-        "packet": kind,
-        "size": size,
-        "number": number,
-        "connection": connection,
-        "fate": fate,
-        "arrival": arrivals[0] if arrivals else None,
-        "reason": reason,
-    }
-    return Event(time, sender.name, "packet", f"{text}: {reason}" if reason else text, fields)
 
 
 class Verdict:

@@ -120,7 +120,7 @@ def _fill(events: list[Event], scene: Scene, lane_of: dict[str, str]) -> None:
     if arrows < packets:
         scene.remarks.append("Data in one direction that follow each other are one arrow.")
     if quiet:
-        scene.remarks.append(f"{quiet:,} WINDOW packets, which say that data arrived, are not drawn.")
+        scene.remarks.append(f"{quiet:,} ACK packets, which say that data arrived, are not drawn.")
     if inside:
         scene.remarks.append(f"{inside:,} packets between other hosts are not drawn.")
 

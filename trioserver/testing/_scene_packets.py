@@ -138,4 +138,4 @@ class Bundler:
 def is_quiet(event: Event) -> bool:
     """Whether it is a packet that says nothing new: that data have arrived, or that there is room."""
     fields = event.fields
-    return event.kind == "packet" and fields.get("packet") == "WINDOW" and fields.get("fate") == "delivered"
+    return event.kind == "packet" and fields.get("packet") == "ACK" and fields.get("fate") == "delivered"

@@ -91,6 +91,14 @@ class Schedule:
         self._timers += 1
         return timer
 
+    def call_soon(self, function: Callable[[Any], object], argument: Any) -> None:
+        """Call ``function(argument)`` after everything that is due now already. It can not be cancelled."""
+        when = self.now
+        queue = self._queues.get(when)
+        if queue is None:
+            queue = self._queue(when)
+        queue.append((function, argument, None))
+
     def timer_cancelled(self) -> None:
         """A timer will do nothing; sweep when most are of that kind."""
         self._cancelled += 1

@@ -30,11 +30,13 @@ _KNOWN_FLAGS: Final = (
 )
 
 
-def _check_flags(flags: int) -> None:
+def _check_flags(flags: int) -> bool:
+    """Raise what the system does for unknown flags; returns whether one of them is ``MSG_PEEK``."""
     if flags & socket.MSG_OOB:
         raise error(errno.EINVAL)  # there is no urgent data
     if flags & ~_KNOWN_FLAGS:
         raise error(errno.EOPNOTSUPP)
+    return bool(flags & socket.MSG_PEEK)
 
 
 class Messages(EndpointMethods):
@@ -73,16 +75,21 @@ class Messages(EndpointMethods):
         if max_bytes < 0:
             raise ValueError("negative buffersize in recv")
         core = self._opened()
-        if flags:
-            _check_flags(flags)
-        return core.receive_from(max_bytes, peek=bool(flags & socket.MSG_PEEK))
+        return core.receive_from(max_bytes, peek=_check_flags(flags) if flags else False)
+
+    def _receive(self, max_bytes: int, flags: int) -> bytes:
+        max_bytes = operator.index(max_bytes)
+        if max_bytes < 0:
+            raise ValueError("negative buffersize in recv")
+        core = self._opened()
+        return core.receive(max_bytes, peek=_check_flags(flags) if flags else False)
 
     async def recv(self, buflen: int, flags: int = 0, /) -> bytes:
         """Receive at most so many bytes; ``b""`` is the end of a stream."""
         if buflen == 0:  # Python does not ask the system then
             await trio.lowlevel.checkpoint()
             return b""
-        return (await self._when_readable(self._receive_from, buflen, flags))[0]
+        return await self._attempt(self.wait_readable, self._receive, buflen, flags)
 
     async def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
         """Receive into a buffer; returns how many bytes."""

@@ -6,14 +6,12 @@ import errno
 import os
 import socket
 import struct
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from ._addresses import AF_UNIX, error
+from ._option_tables import ALL, BOOLEAN, IP, IPV6, TCP, option_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from _typeshed import ReadableBuffer
 
 _TCP_BUFFER: Final = 131072
@@ -25,75 +23,6 @@ _LEAST_SEND_BUFFER: Final = 4608
 _MOST_BUFFER: Final = 2 * 212992
 """Twice ``net.core.rmem_max``, see socket(7)."""
 _LINGER: Final = struct.Struct("ii")
-
-
-_UNNAMED: Final = {"IP_BIND_ADDRESS_NO_PORT": 24, "IP_RECVERR": 11, "IPV6_RECVERR": 25}
-"""Linux's numbers of options that Python has no names for, or only some versions of it."""
-
-
-def _number(name: str) -> int | None:
-    fallback = _UNNAMED.get(name) if sys.platform == "linux" else None
-    number: int | None = getattr(socket, name, fallback)
-    return number
-
-
-def _known(level: int, *names: str) -> Iterable[tuple[tuple[int, int], int]]:
-    """The options that this platform has, with their defaults: ``NAME`` or ``NAME=1``."""
-    for entry in names:
-        name, _, default = entry.partition("=")
-        number = _number(name)
-        if number is not None:
-            yield (level, number), int(default or 0)
-
-
-_ALL: Final = dict(
-    _known(
-        socket.SOL_SOCKET,
-        *(
-            "SO_BROADCAST",
-            "SO_DEBUG",
-            "SO_DONTROUTE",
-            "SO_KEEPALIVE",
-            "SO_MARK",
-            "SO_OOBINLINE",
-            "SO_REUSEPORT",
-        ),
-        *(
-            "SO_PASSCRED",
-            "SO_PRIORITY",
-            "SO_RCVLOWAT=1",
-            "SO_REUSEADDR",
-            "SO_SNDLOWAT=1",
-            "SO_INCOMING_CPU=-1",
-        ),
-    )
-)
-_IP: Final = dict(
-    _known(
-        socket.IPPROTO_IP,
-        *("IP_TTL=64", "IP_TOS", "IP_BIND_ADDRESS_NO_PORT", "IP_FREEBIND", "IP_TRANSPARENT", "IP_RECVERR"),
-        *("IP_RECVTOS", "IP_MULTICAST_TTL=1", "IP_MULTICAST_LOOP=1", "IP_MTU_DISCOVER=1", "IP_PKTINFO"),
-    )
-)
-_IPV6: Final = dict(
-    _known(
-        socket.IPPROTO_IPV6,
-        *("IPV6_V6ONLY", "IPV6_UNICAST_HOPS=64", "IPV6_TCLASS", "IPV6_RECVERR", "IPV6_RECVPKTINFO"),
-    )
-)
-_TCP: Final = dict(
-    _known(
-        socket.IPPROTO_TCP,
-        *("TCP_NODELAY", "TCP_CORK", "TCP_QUICKACK=1", "TCP_DEFER_ACCEPT", "TCP_FASTOPEN", "TCP_KEEPCNT=9"),
-        *("TCP_KEEPIDLE=7200", "TCP_KEEPINTVL=75", "TCP_LINGER2=60", "TCP_MAXSEG=536", "TCP_SYNCNT=6"),
-        *("TCP_NOTSENT_LOWAT", "TCP_USER_TIMEOUT", "TCP_WINDOW_CLAMP"),
-    )
-)
-_FLAGS: Final = ("SO_BROADCAST", "SO_KEEPALIVE", "SO_OOBINLINE", "SO_REUSEADDR", "SO_REUSEPORT")
-_BOOLEAN: Final = {(socket.SOL_SOCKET, getattr(socket, name)) for name in _FLAGS if hasattr(socket, name)} | {
-    (socket.IPPROTO_TCP, socket.TCP_NODELAY),
-    (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY),
-}
 
 
 class SocketOptions:
@@ -115,13 +44,13 @@ class SocketOptions:
         self.send_bytes = buffer // 2
         self.linger: tuple[int, int] = (0, 0)
         self.low_water = 0  # TCP_NOTSENT_LOWAT; 0 is no bound
-        self._values = dict(_ALL)
+        self._values = dict(ALL)
         if ip:
-            self._values |= _IP
+            self._values |= IP
         if family == socket.AF_INET6:
-            self._values |= _IPV6
+            self._values |= IPV6
         if ip and stream:
-            self._values |= _TCP
+            self._values |= TCP
         if ip and not proto:
             proto = socket.IPPROTO_TCP if stream else socket.IPPROTO_UDP
         self._fixed = {socket.SO_TYPE: int(type)}
@@ -139,7 +68,7 @@ class SocketOptions:
 
     def flag(self, level: int, name: str) -> bool:
         """Whether an option is on; False where the platform or the socket has none of that name."""
-        return bool(self._values.get((level, _number(name) or -1)))
+        return bool(self._values.get((level, option_number(name) or -1)))
 
     def get(self, level: int, option: int, length: int | None = None) -> int | bytes:
         """Read an option, as ``socket.socket.getsockopt``."""
@@ -195,7 +124,7 @@ class SocketOptions:
             raise error(errno.ENOPROTOOPT)
         else:
             self._check_settable(level, option)
-            self._values[level, option] = int(bool(number)) if (level, option) in _BOOLEAN else number
+            self._values[level, option] = int(bool(number)) if (level, option) in BOOLEAN else number
             if (level, option) == (socket.IPPROTO_TCP, getattr(socket, "TCP_NOTSENT_LOWAT", None)):
                 self.low_water = number
 

@@ -84,6 +84,11 @@ class SimulatedSocket(Messages):
         kind = f"{self.family.name} {self.type.name}"
         return f"<SimulatedSocket {self._fd} {kind} on {self.host.name} {format_address(core.name())}>"
 
+    @property
+    def _sock(self) -> SimulatedSocket:
+        """What anyio asks trio's sockets for the addresses of."""
+        return self
+
     def __enter__(self) -> SimulatedSocket:
         return self
 

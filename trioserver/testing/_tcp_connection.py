@@ -1,7 +1,7 @@
 """One end of a TCP connection: what happens to it as a whole (RFC 9293 section 3.6 to 3.10).
 
 Not simulated: congestion control, Nagle's algorithm, delayed acknowledgements, keep-alive, urgent data, and
-simultaneous open. An acknowledgement is a ``"WINDOW"`` segment; one is sent for all that arrives at one
+simultaneous open. An acknowledgement is an ``"ACK"`` segment; one is sent for all that arrives at one
 instant.
 """
 
@@ -47,7 +47,7 @@ class Connection(Handshake):
             self._receive_segment(segment)
             if self.fin_received:  # it came before, after a gap
                 self._end_if_all_is_done()
-        elif kind == "WINDOW":
+        elif kind == "ACK":
             if self._is_probe(segment):
                 self._acknowledge()
         elif kind == "FIN":
@@ -84,8 +84,8 @@ class Connection(Handshake):
 
     def _answer(self, segment: Segment) -> None:
         """Acknowledge once more, after the end."""
-        window = Segment("WINDOW", self, self.local, self.remote, segment.sender, self.next)
-        self.wire.send(window, segment.origin.arrived)
+        ack = Segment("ACK", self, self.local, self.remote, segment.sender, self.next)
+        self.wire.send(ack, segment.origin.arrived)
 
     def _end_if_all_is_done(self) -> None:
         """The peer's stream is complete; so the connection is over, if ours is."""

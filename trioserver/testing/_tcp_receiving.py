@@ -112,7 +112,7 @@ class Receiving(Sending):
         """Acknowledge, once for all that arrives at this instant."""
         if not self.acknowledging:
             self.acknowledging = True
-            self.wire.call_later(0.0, self._send_acknowledgement)
+            self.wire.call_soon(Receiving._send_acknowledgement, self)
 
     def _send_acknowledgement(self) -> None:
         if self.acknowledging:
@@ -128,10 +128,10 @@ class Receiving(Sending):
         if limit > self.advertised:  # INV-2
             self.advertised = limit
         place = self.next if sequence is None else sequence
-        window = Segment("WINDOW", self, self.local, self.remote, self.peer_host, place)
+        ack = Segment("ACK", self, self.local, self.remote, self.peer_host, place)
         if self.out_of_order:
-            window.gap_end = max(later.end for later in self.out_of_order.values())
-        self.wire.send(window, peer.arrived)
+            ack.gap_end = max(later.end for later in self.out_of_order.values())
+        self.wire.send(ack, peer.arrived)
 
     def _is_probe(self, segment: Segment) -> bool:
         return segment.sequence == PROBE

@@ -28,16 +28,16 @@ class Resending(ConnectionState):
 
     __slots__ = ()
 
-    def _transmit(self, segment: Segment) -> None:
+    def _transmit(self, segment: Segment, now: float) -> None:
         """Send a segment that has to be acknowledged."""
         self.in_flight.append(segment)
         if not self.timed_end:
             self.timed_end = segment.end
-            self.timed_at = self.wire.now
+            self.timed_at = now
         if self.timer is None:
             self._set_timer()
         assert self.peer is not None
-        self.wire.send(segment, self.peer.arrived, note_lost)
+        self.wire.send(segment, self.peer.arrived, note_lost, now)
 
     def _set_timer(self) -> None:
         if self.timer is None:

@@ -14,7 +14,7 @@ MAX_SEGMENT_BYTES: Final = 1460
 """What an Ethernet frame of 1500 bytes leaves after the headers of IPv4 and TCP (RFC 9293 section 3.7.1)."""
 
 PROBE: Final = -1
-"""The sequence number of a ``"WINDOW"`` segment that asks for one in return (RFC 9293 section 3.8.6.1)."""
+"""The sequence number of an ``"ACK"`` segment that asks for one in return (RFC 9293 section 3.8.6.1)."""
 
 
 class End(Protocol):

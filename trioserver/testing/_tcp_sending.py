@@ -50,7 +50,7 @@ class Sending(Resending):
             return size
         if len(outgoing) < MAX_SEGMENT_BYTES and self.network.random.random() < _MERGE:
             self.deferred = True
-            self.wire.call_later(0.0, self._send_deferred)
+            self.wire.call_soon(Sending._send_deferred, self)
         else:
             self._push()
         return size
@@ -72,6 +72,7 @@ class Sending(Resending):
         """Send as much as the peer has room for, and after the last of it the FIN."""
         outgoing = self.outgoing
         random = self.network.random.random
+        now = self.wire.now
         while outgoing:
             room = self.limit - self.next
             size = len(outgoing)
@@ -88,7 +89,7 @@ class Sending(Resending):
             del outgoing[:size]
             segment = Segment("DATA", self, self.local, self.remote, self.peer_host, self.next, data)
             self.next = segment.end
-            self._transmit(segment)
+            self._transmit(segment, now)
         if outgoing:
             if not self.in_flight:
                 self._set_timer()  # INV-1
@@ -97,7 +98,7 @@ class Sending(Resending):
             fin = Segment("FIN", self, self.local, self.remote, self.peer_host, self.next)
             fin.end += 1
             self.next = fin.end
-            self._transmit(fin)
+            self._transmit(fin, now)
 
     def _sent_is_acknowledged(self, segment: Segment) -> None:
         """Take the news of a segment about what this end has sent."""

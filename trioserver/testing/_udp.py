@@ -24,7 +24,6 @@ MAX_DATAGRAM_BYTES: Final = 65507
 """65535 less the headers of IPv4 and UDP (RFC 768); IPv6 does not count its own header: 20 more."""
 _OVERHEAD: Final = 256
 """What a datagram takes of ``SO_RCVBUF`` besides its data: as on Linux many empty ones fill it, too."""
-_BROADCAST: Final = "255.255.255.255"
 
 
 def udp_ports(host: Host) -> PortTable:
@@ -105,7 +104,7 @@ class UDPSocket(IPCore):
             raise error(errno.EMSGSIZE)
         if destination[1] == 0:
             raise error(errno.EINVAL)
-        if remote == _BROADCAST:
+        if remote == "255.255.255.255":
             raise error(errno.EACCES)  # broadcasts are not simulated
         binding = self._bound()
         source = source_host(self.host, remote, binding.host), binding.port
@@ -122,9 +121,8 @@ class UDPSocket(IPCore):
             receiver._deliver(packet)
             return
         # RFC 1122 section 3.2.2.1. Who is not connected is told if he has asked: see udp(7).
-        answer = Packet(
-            "udp", "UNREACHABLE", packet.destination, packet.source, packet.receiver, packet.sender
-        )
+        back = packet.destination, packet.source, packet.receiver, packet.sender
+        answer = Packet("udp", "UNREACHABLE", *back)
         self.network.wire.send(answer, self._unreachable)
 
     def _unreachable(self, packet: Packet) -> None:

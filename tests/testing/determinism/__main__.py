@@ -1,7 +1,7 @@
 """``python -m tests.testing.determinism``: many seeds, twice, in processes of different ``PYTHONHASHSEED``.
 
 The event logs must be the same, byte for byte. The digests go to a file in ``--keep``, and files that other
-interpreters have left there, of the same code, are compared with: what differs is said, and is no error, since only
+interpreters have left there, of the same code, are compared with. What differs is said, and is no error: only
 one interpreter's runs are promised to be equal.
 """
 
@@ -37,7 +37,11 @@ def compare_with_others(folder: Path, own: Path, lines: list[str]) -> None:
         if path == own or others[0] != lines[0]:
             continue
         differs = sum(one != other for one, other in zip(lines[1:], others[1:], strict=True))
-        print(f"with {path.stem}: {differs} of {len(lines) - 1} differ" if differs else f"the same with {path.stem}")
+        print(
+            f"with {path.stem}: {differs} of {len(lines) - 1} differ"
+            if differs
+            else f"the same with {path.stem}"
+        )
 
 
 def main() -> int:

@@ -1,7 +1,8 @@
-"""A script: prints, for each of some seeds, the digest of the event log that a program leaves, or one such log.
+"""A script: prints the digests of the event logs that a program leaves with some seeds, or one such log.
 
-It has a process of its own because of ``PYTHONHASHSEED``, which is read when Python starts. Its arguments are the
-program, as ``module:function``, the first seed and how many; with 0 of them it prints the whole log of the first.
+It has a process of its own because of ``PYTHONHASHSEED``, which is read when Python starts. Its arguments
+are the program, as ``module:function``, the first seed and how many; for 0 of them it prints the whole log of
+that seed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 # At the end: what is tested is what is installed, which the checkout must not hide.
 sys.path.append(str(Path(__file__).resolve().parents[3]))
 
-from trioserver.testing._run import log_of, run
+from trioserver.testing import log_of, run
 
 
 def log_text(program: Any, seed: int) -> str:

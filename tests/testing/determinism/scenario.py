@@ -1,6 +1,6 @@
 """A run in which much happens: servers of every transport, clients, and faults by chance.
 
-What programs do here they may do in any order that the seed gives; nothing of it is checked, but for that it ends.
+Programs do here what chance says, in the order that the seed gives; nothing is checked, but that it ends.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ async def swallow(request: Any, address: Any, server: Any) -> None:
     await request.send_all(b"%d" % total)
 
 
-async def serve(network: Network, name: str, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+async def serve(
+    network: Network, name: str, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
     """All the servers of one host, until it crashes or is told to stop."""
     servers: list[trioserver.BaseServer] = [
         trioserver.TCPServer(("0.0.0.0", 80), Lines, max_requests=3),
@@ -73,7 +75,14 @@ async def serve(network: Network, name: str, task_status: trio.TaskStatus[None] 
 async def talk(network: Network, name: str) -> None:
     """One client: one thing after the other, each with whom chance says."""
     choose = network.random
-    does: list[Callable[[Network, str], Awaitable[object]]] = [ask_lines, upload, ask_datagrams, vanish, listen_in_vain]
+    does: list[Callable[[Network, str], Awaitable[object]]] = [
+        ask_lines,
+        upload,
+        ask_datagrams,
+        race,
+        vanish,
+        listen_in_vain,
+    ]
     for _ in range(choose.randint(3, 8)):
         await trio.sleep(choose.expovariate(0.5))
         action, server = choose.choice(does), choose.choice(SERVERS)
@@ -89,7 +98,9 @@ async def ask_lines(network: Network, server: str) -> object:
     """Ask some lines over TCP, several at a time."""
     async with await trio.open_tcp_stream(server, 80) as stream:
         for _ in range(network.random.randint(1, 5)):
-            await stream.send_all(network.random.choice((b"hello\n" * 9, b"wait\n", b"fail\n", b"x" * 999 + b"\n")))
+            await stream.send_all(
+                network.random.choice((b"hello\n" * 9, b"wait\n", b"fail\n", b"x" * 999 + b"\n"))
+            )
             if not await stream.receive_some():
                 return "the end"
         await stream.send_eof()
@@ -128,6 +139,12 @@ async def ask_datagrams(network: Network, server: str) -> object:
         return got
 
 
+async def race(network: Network, server: str) -> object:
+    """Connect to all servers at once; trio keeps the losers, which it then closes, in a set."""
+    async with await trio.open_tcp_stream("any", 80, happy_eyeballs_delay=1e-6) as stream:
+        return stream.socket.getpeername()
+
+
 async def vanish(network: Network, server: str) -> object:
     """Connect, send, and leave by a reset."""
     stream = await trio.open_tcp_stream(server, 80)
@@ -141,7 +158,7 @@ async def listen_in_vain(network: Network, server: str) -> object:
     """Ask for ports until there are several, and wait for nobody."""
     listeners = await trio.open_tcp_listeners(0)
     with trio.move_on_after(1):
-        await trio.serve_tcp(swallow, listeners[0].socket.getsockname()[1])
+        await trio.serve_tcp(trio.aclose_forcefully, listeners[0].socket.getsockname()[1])
     for listener in listeners:
         await listener.aclose()
     return len(listeners)
@@ -198,6 +215,7 @@ async def main(network: Network) -> int:
     """All of it; returns how many packets there were."""
     for name in (*SERVERS, *CLIENTS):
         network.host(name)
+    network.dns.add("any", *(network.hosts[name].addresses[0] for name in SERVERS))
     async with trio.open_nursery() as everything:
         for name in SERVERS:
             await everything.start(network.hosts[name].run, serve, network, name)

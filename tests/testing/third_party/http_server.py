@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import trio
@@ -11,14 +11,14 @@ import trustme
 
 import trioserver
 
-h11 = pytest.importorskip("h11", reason="h11 is not installed: pip install h11")
+h11: Any = pytest.importorskip("h11", reason="h11 is not installed: pip install h11")
 
 BIG: Final = bytes(range(256)) * 1000
 """What ``/big`` answers with, in chunks: many segments, and more than a window."""
 
 
 class HTTP(trioserver.BaseRequestHandler):
-    """Answers GET with the path, and POST with the body; says what it has read before it is asked to go on."""
+    """Answers GET with the path, and POST with the body."""
 
     async def handle(self) -> None:
         connection = h11.Connection(h11.SERVER)
@@ -34,11 +34,14 @@ class HTTP(trioserver.BaseRequestHandler):
             if connection.our_state is h11.DONE and connection.their_state is h11.DONE:
                 connection.start_next_cycle()
 
-    async def _answer(self, connection: h11.Connection, target: bytes, body: bytes) -> None:
+    async def _answer(self, connection: Any, target: bytes, body: bytes) -> None:
         if target == b"/slow":
             await trio.sleep(100)
         if target == b"/big":
-            headers, parts = [("Transfer-Encoding", "chunked")], [BIG[at : at + 5000] for at in range(0, len(BIG), 5000)]
+            headers, parts = (
+                [("Transfer-Encoding", "chunked")],
+                [BIG[at : at + 5000] for at in range(0, len(BIG), 5000)],
+            )
         else:
             parts = [body or target]
             headers = [("Content-Length", str(len(parts[0])))]
@@ -50,7 +53,7 @@ class HTTP(trioserver.BaseRequestHandler):
             await self.request.send_all(connection.send(event))
 
 
-async def next_event(connection: h11.Connection, stream: trio.abc.Stream) -> object:
+async def next_event(connection: Any, stream: trio.abc.Stream) -> Any:
     """The next event of a connection, as of h11's own example of how to use it with trio."""
     while (event := connection.next_event()) is h11.NEED_DATA:
         if connection.they_are_waiting_for_100_continue:

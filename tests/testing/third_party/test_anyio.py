@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 anyio = pytest.importorskip("anyio", reason="anyio is not installed: pip install anyio")
 
 
-async def upper(stream: trio.abc.Stream) -> None:
+async def upper(stream: Any) -> None:
     """Sends back what it gets, in capitals."""
-    async for data in stream:  # type: ignore[attr-defined]
+    async for data in stream:
         await stream.send_all(data.upper())
 
 
@@ -32,7 +32,9 @@ async def start_server(network: Network, nursery: trio.Nursery, port: int, conte
             await nursery.start(trio.serve_ssl_over_tcp, upper, port, context)
 
 
-async def test_anyio_when_it_connects_then_streams_carry_bytes_and_their_ends(autojump_clock: MockClock) -> None:
+async def test_anyio_when_it_connects_then_streams_carry_bytes_and_their_ends(
+    autojump_clock: MockClock,
+) -> None:
     """Sending, receiving, half-closing, addresses."""
     with Network(1) as network:
         async with trio.open_nursery() as nursery:
@@ -49,7 +51,9 @@ async def test_anyio_when_it_connects_then_streams_carry_bytes_and_their_ends(au
             nursery.cancel_scope.cancel()
 
 
-async def test_anyio_when_it_speaks_tls_then_the_name_of_the_host_is_checked(autojump_clock: MockClock) -> None:
+async def test_anyio_when_it_speaks_tls_then_the_name_of_the_host_is_checked(
+    autojump_clock: MockClock,
+) -> None:
     """``connect_tcp`` with a context: for the name it was given, and for another one."""
     for_server, for_client = contexts("server")
     with Network(2, loss=0.05) as network:

@@ -44,7 +44,9 @@ async def start_server(network: Network, nursery: trio.Nursery) -> str:
     return host.addresses[0]
 
 
-async def test_dnspython_when_a_datagram_is_lost_then_the_resolver_asks_again(autojump_clock: MockClock) -> None:
+async def test_dnspython_when_a_datagram_is_lost_then_the_resolver_asks_again(
+    autojump_clock: MockClock,
+) -> None:
     """The first two questions never arrive; the third one does."""
     questions = 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 async def ask(
-    connection: h11.Connection, stream: trio.abc.Stream, method: str, target: str, body: bytes = b""
+    connection: Any, stream: trio.abc.Stream, method: str, target: str, body: bytes = b""
 ) -> tuple[int, bytes]:
     """One request and its answer, on a connection that is kept."""
     headers = [("Host", "server"), ("Content-Length", str(len(body)))]

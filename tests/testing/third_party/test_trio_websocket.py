@@ -52,7 +52,9 @@ async def test_websocket_when_segments_are_cut_and_lost_then_messages_arrive_who
             nursery.cancel_scope.cancel()
 
 
-async def test_websocket_when_the_server_closes_then_the_client_is_told_why(autojump_clock: MockClock) -> None:
+async def test_websocket_when_the_server_closes_then_the_client_is_told_why(
+    autojump_clock: MockClock,
+) -> None:
     """The closing handshake from the other side, over TLS."""
     for_server, for_client = contexts("server")
     with Network(6) as network:
@@ -60,7 +62,9 @@ async def test_websocket_when_the_server_closes_then_the_client_is_told_why(auto
             with network.host("server"):
                 await nursery.start(trio_websocket.serve_websocket, echo, None, 443, for_server)
             with network.host("client"):
-                socket = await trio_websocket.connect_websocket(nursery, "server", 443, "/", use_ssl=for_client)
+                socket = await trio_websocket.connect_websocket(
+                    nursery, "server", 443, "/", use_ssl=for_client
+                )
                 await socket.send_message("leave")
                 with pytest.raises(trio_websocket.ConnectionClosed):
                     await socket.get_message()

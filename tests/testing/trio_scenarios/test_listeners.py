@@ -82,7 +82,7 @@ async def test_listeners_when_they_are_opened_for_a_host_then_only_that_reaches_
 async def test_listeners_when_they_are_closed_then_the_port_can_be_opened_again(
     autojump_clock: MockClock,
 ) -> None:
-    """At once, even while connections of the first ones live, since trio sets ``SO_REUSEADDR``; not before."""
+    """At once, even while connections of the first ones live, as trio sets ``SO_REUSEADDR``; not before."""
     with Network(1) as network, network.host("server"):
         (first,) = await trio.open_tcp_listeners(80, host="0.0.0.0")
         near = await trio.open_tcp_stream("server", 80)
@@ -98,7 +98,9 @@ async def test_listeners_when_they_are_closed_then_the_port_can_be_opened_again(
             await one.aclose()
 
 
-async def test_listeners_when_one_of_several_fails_then_the_others_are_closed(autojump_clock: MockClock) -> None:
+async def test_listeners_when_one_of_several_fails_then_the_others_are_closed(
+    autojump_clock: MockClock,
+) -> None:
     """A name with an address of another host."""
     with Network(1) as network:
         network.host("other", "10.7.7.7")

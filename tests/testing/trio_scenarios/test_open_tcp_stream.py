@@ -37,7 +37,7 @@ async def connect(
     client: Sequence[str] = ("10.9.9.9", "fd00::9:9"),
     happy_eyeballs_delay: float | None = 0.25,
 ) -> Outcome:
-    """Connect to a name with these addresses: how long each takes to answer, and whether it does with a yes."""
+    """Connect to a name with these addresses: how long each takes to answer, and whether it says yes."""
     with Network(1) as network:
         network.host("client", *client)
         async with trio.open_nursery() as nursery:
@@ -155,7 +155,9 @@ async def test_open_when_all_refuse_then_the_error_has_them_all(autojump_clock: 
     assert (outcome.duration, outcome.left_open) == (10.3, 0)
 
 
-async def test_open_when_several_answer_at_the_same_moment_then_one_is_kept(autojump_clock: MockClock) -> None:
+async def test_open_when_several_answer_at_the_same_moment_then_one_is_kept(
+    autojump_clock: MockClock,
+) -> None:
     """The others are closed, whichever it is."""
     outcome = await connect(
         [
@@ -178,7 +180,9 @@ async def test_open_when_several_answer_at_the_same_moment_then_one_is_kept(auto
     }
 
 
-async def test_open_when_families_are_mixed_then_the_other_one_is_tried_second(autojump_clock: MockClock) -> None:
+async def test_open_when_families_are_mixed_then_the_other_one_is_tried_second(
+    autojump_clock: MockClock,
+) -> None:
     """RFC 8305 section 4: an IPv6 address goes before the second of IPv4."""
     outcome = await connect(
         [("10.1.1.1", 10, "error"), ("10.2.2.2", 1, "success"), ("fd00::1:3", 0.5, "success")],

@@ -35,7 +35,10 @@ async def test_stream_when_it_is_made_then_it_wants_a_connected_stream_socket(
 ) -> None:
     """No datagrams, no listener, no socket of the standard library; options are the socket's."""
     with Network(1) as network:
-        with trio.socket.socket(type=socket.SOCK_DGRAM) as sock, pytest.raises(ValueError, match="SOCK_STREAM"):
+        with (
+            trio.socket.socket(type=socket.SOCK_DGRAM) as sock,
+            pytest.raises(ValueError, match="SOCK_STREAM"),
+        ):
             trio.SocketStream(sock)
         with socket.socket() as kernels, pytest.raises(TypeError, match="Trio socket"):
             trio.SocketStream(kernels)  # type: ignore[arg-type]
@@ -100,7 +103,9 @@ async def test_stream_when_two_tasks_use_it_then_the_second_is_told(autojump_clo
                 nursery.cancel_scope.cancel()
 
 
-async def test_stream_when_it_is_closed_meanwhile_then_the_task_in_it_is_told(autojump_clock: MockClock) -> None:
+async def test_stream_when_it_is_closed_meanwhile_then_the_task_in_it_is_told(
+    autojump_clock: MockClock,
+) -> None:
     """``trio.ClosedResourceError`` for whoever waits, and for whoever comes after."""
     with Network(1) as network:
         async with pair(network) as (near, _):
@@ -181,7 +186,9 @@ async def test_stream_when_trio_checks_it_then_it_is_a_half_closeable_stream(
             await trio.testing.check_half_closeable_stream(make, make_clogged)
 
 
-async def test_listener_when_it_is_made_then_it_wants_a_socket_that_listens(autojump_clock: MockClock) -> None:
+async def test_listener_when_it_is_made_then_it_wants_a_socket_that_listens(
+    autojump_clock: MockClock,
+) -> None:
     """No socket of the standard library, none that is only bound; closing twice is fine."""
     with Network(1):
         with socket.socket() as kernels, pytest.raises(TypeError, match="Trio socket"):

@@ -55,9 +55,7 @@ async def plain_pair(network: Network) -> AsyncIterator[tuple[trio.SocketStream,
             await trio.aclose_forcefully(far)
 
 
-def wrap(
-    near: trio.abc.Stream, far: trio.abc.Stream, *, https: bool = False, name: str = NAME
-) -> Pair:
+def wrap(near: trio.abc.Stream, far: trio.abc.Stream, *, https: bool = False, name: str = NAME) -> Pair:
     """TLS over a pair, no handshake made yet."""
     for_server, for_client = contexts()
     return (
@@ -134,7 +132,9 @@ async def test_tls_when_the_client_does_not_trust_the_server_then_both_are_told(
                     await trio.aclose_forcefully(client)
 
 
-async def test_tls_when_the_handshake_is_done_then_there_is_something_to_know(autojump_clock: MockClock) -> None:
+async def test_tls_when_the_handshake_is_done_then_there_is_something_to_know(
+    autojump_clock: MockClock,
+) -> None:
     """Not before: protocol, certificate, channel binding; the transport and the name always."""
     with Network(1) as network:
         async with plain_pair(network) as (near, far):
@@ -256,7 +256,9 @@ async def test_tls_when_the_network_is_cut_then_a_cancelled_close_is_quick(autoj
             assert network.host("client").sockets == {}
 
 
-async def test_tls_when_it_is_taken_off_then_the_connection_goes_on_without(autojump_clock: MockClock) -> None:
+async def test_tls_when_it_is_taken_off_then_the_connection_goes_on_without(
+    autojump_clock: MockClock,
+) -> None:
     """``unwrap`` on both sides; what came after TLS's end is handed over."""
     with Network(1) as network:
         async with pair(network) as (client, server):
@@ -330,7 +332,9 @@ async def test_ssl_over_tcp_when_it_is_served_then_a_slow_handshake_stops_nobody
                 assert trio.current_time() - began == pytest.approx(0.2, abs=0.01)
                 await stream.aclose()
                 await silent.aclose()
-                unchecked = await trio.open_ssl_over_tcp_stream(server.addresses[0], 443, ssl_context=for_client)
+                unchecked = await trio.open_ssl_over_tcp_stream(
+                    server.addresses[0], 443, ssl_context=for_client
+                )
                 with pytest.raises(trio.BrokenResourceError):
                     await unchecked.do_handshake()
                 await trio.aclose_forcefully(unchecked)

@@ -21,8 +21,8 @@ class Sender:
     def __init__(self, world: World, sock: Any) -> None:
         self.world = world
         self.socket = sock
-        self.sent: list[bytes] = []
-        self.count = 0
+        # Who had the port before may still get an answer.
+        self.sent = world.datagrams.setdefault(sock.getsockname(), [])
 
     async def send(self, data: bytes) -> None:
         """Send one, which no other client sends."""

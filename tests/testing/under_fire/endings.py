@@ -157,12 +157,14 @@ async def end(world: World, dice: random.Random) -> None:
     ledger, plan = world.ledger, world.plan
     with trio.move_on_after(20) as patience:
         await ending(world, dice)
-        if not world.host.up:
-            world.host.restart()  # else the program waits for it
         if ledger.running and ledger.hard_deadline == math.inf:
             world.server.request_shutdown(0.0)  # what was asked for came between two runs
         # A little longer than is promised: `World` says how late it was.
         with trio.move_on_at(max(ledger.hard_deadline, trio.current_time()) + plan.finish_timeout + 1):
+            await world.run_ended.wait()
+        if not world.host.up:
+            world.host.restart()  # the program waits for it
+        with trio.move_on_after(1):
             await world.ended.wait()
     if not world.ended.is_set():
         left = [request.state.value for request in world.server.requests]

@@ -64,7 +64,9 @@ class Ledger:
         server.add_observer(self.observe)
 
     def violated(self, promise: str, what: str) -> None:
-        """A promise was broken: the run ends, and says so."""
+        """A promise was broken: the run ends, and says so. What follows upon that is no news."""
+        if self.violations:
+            return
         self.violations.append(f"{promise}: at {trio.current_time():.6f} s, {what}; {self.plan}")
         self._on_violation()
 
@@ -191,7 +193,9 @@ class Ledger:
             wanted = isinstance(error, Exception) and not by_handshake
             calls = self.handled.get(number, 0)
             if not self.plan.in_place:
-                self.check(calls == wanted, "P4", f"handle_error was called {calls} times: {event}")
+                # When all sockets are gone at once the closing of a connection may fail as well.
+                right = calls == wanted or (self.crashed and wanted and calls > 1)
+                self.check(right, "P4", f"handle_error was called {calls} times: {event}")
         else:
             self.check(event.error is None, "P3", f"an error and none: {event}")
         if outcome is trioserver.Outcome.CANCELLED:

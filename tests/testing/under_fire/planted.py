@@ -63,15 +63,6 @@ FAULTS: Final = (
         "or Outcome.FINISHED",
     ),
     Planted(
-        "a request that was taken as the drain began is forgotten",
-        "P2",
-        "_engine.serve",
-        "admit",
-        "    record = engine.requests.add(request, client_address)\n",
-        "    if not engine.accepting:\n        return\n"
-        "    record = engine.requests.add(request, client_address)\n",
-    ),
-    Planted(
         "the report of a run has the requests of those before",
         "P3",
         "_engine.engine",
@@ -232,12 +223,28 @@ FAULTS: Final = (
         "False",
     ),
     Planted(
+        "a connection that was reset in the backlog stops the server",
+        "P7",
+        "_servers.tcp",
+        "TCPServer.get_request",
+        "disable_nagle(stream.socket)",
+        "stream.socket.getpeername(), disable_nagle(stream.socket)",
+    ),
+    Planted(
         "handshake_timeout is never due",
         "P8",
         "_servers.stream",
         "StreamServer.handshake_request",
         "timeout=self.handshake_timeout",
         "timeout=None",
+    ),
+    Planted(
+        "a request's task can be cancelled before it has the request",
+        "P2",
+        "_engine.serve",
+        "serve_requests",
+        "    with trio.CancelScope() as scope:\n",
+        "    await trio.lowlevel.checkpoint()\n    with trio.CancelScope() as scope:\n",
     ),
 )
 

@@ -97,11 +97,9 @@ def planted(fault: Planted) -> Iterator[None]:
 
 def _find(module: Any, name: str) -> Any:
     """The function of that name, without what decorates it."""
-    found = module
+    found: Any = module
     for part in name.split("."):
         found = inspect.getattr_static(found, part)
-    if isinstance(found, property):
-        found = found.fget
     return inspect.unwrap(found)
 
 

@@ -149,33 +149,32 @@ def handlers_of(plan: Plan) -> dict[str, Any]:
     return IN_PLACE if plan.in_place else PER_DATAGRAM
 
 
-def make_server(plan: Plan, dice: random.Random, on_violation: Callable[[], None]) -> Any:
-    """A server as planned, with its ledger."""
-    handlers = handlers_of(plan)
-    names = list(handlers)
-    numbers = dice.getrandbits(32)
+def _handler(plan: Plan, dice: random.Random) -> Any:
+    """The server's handler: one of them, or one that gives each request to another."""
+    handlers = list(handlers_of(plan).values())
+    if plan.handlers == "one":
+        return dice.choice([*handlers, UpperInPlace] if plan.in_place else handlers)
+    # Not drawn from `dice` request by request: what is drawn elsewhere must not depend on how many there are.
+    first = dice.getrandbits(32)
     count = 0
 
     def draw() -> Any:
         nonlocal count
         count += 1
-        numbers_of_this = (numbers + count * 2654435761) % 2**32
-        return handlers[names[numbers_of_this // 65536 % len(names)]]
+        return handlers[(first + count * 2654435761) % 2**32 // 65536 % len(handlers)]
 
-    handler: Any
-    if plan.handlers == "one":
-        also = [UpperInPlace] if plan.in_place else []
-        handler = dice.choice([*handlers.values(), *also])
-    elif plan.in_place:
+    def mixed_in_place(request: Any, client_address: Any, server: Any) -> None:
+        draw()(request, client_address, server)
 
-        def handler(request: Any, client_address: Any, server: Any) -> None:
-            draw()(request, client_address, server)
+    async def mixed(request: Any, client_address: Any, server: Any) -> None:
+        await draw()(request, client_address, server)
 
-    else:
+    return mixed_in_place if plan.in_place else mixed
 
-        async def handler(request: Any, client_address: Any, server: Any) -> None:
-            await draw()(request, client_address, server)
 
+def make_server(plan: Plan, dice: random.Random, on_violation: Callable[[], None]) -> Any:
+    """A server as planned, with its ledger."""
+    handler = _handler(plan, dice)
     options: dict[str, Any] = {"max_requests": plan.max_requests, "request_timeout": plan.request_timeout}
     if plan.streams:
         options["request_queue_size"] = plan.backlog

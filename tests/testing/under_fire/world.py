@@ -28,8 +28,10 @@ class World:
     Attributes:
       stopping: Whether the server is not to be served again in this round, even after a restart.
       ended: Set when the program on the server's host has ended.
+      run_ended: Set when serving has, for now at least.
       scope: The scope in which the server is served.
-      own_sockets: How many sockets on the server's host belong to clients.
+      own_sockets: Those on the server's host that belong to clients.
+      datagrams: What clients have sent, by their addresses.
     """
 
     def __init__(self, network: Network, plan: Plan, dice: random.Random) -> None:
@@ -47,8 +49,11 @@ class World:
             network.watch(self.server)
         self.stopping = False
         self.ended = trio.Event()
+        self.run_ended = trio.Event()
+        self.run_ended.set()
         self.scope = trio.CancelScope()
         self.own_sockets: dict[int, Any] = {}
+        self.datagrams: dict[Any, list[bytes]] = {}
 
     @property
     def address(self) -> Any:
@@ -64,8 +69,9 @@ class World:
                 await self._serve(task_status)
             except trio.Cancelled:
                 raise
-            except BaseException:  # judged in `_one_run`; a fatal one is what was wanted
-                if not self.stopping and not self.ledger.fatal and not self.ledger.crashed:
+            except BaseException as error:  # judged in `_one_run`; a fatal one is what was wanted
+                expected = self.stopping or self.ledger.fatal or self.ledger.crashed
+                if not expected and not _no_descriptor(error):  # a restart in the midst of an exhaustion
                     raise
         task_status.started()
         if self.host.up:
@@ -90,6 +96,7 @@ class World:
     async def _one_run(self, serve: Any, **options: Any) -> None:
         ledger = self.ledger
         ledger.begin_run()
+        self.run_ended = trio.Event()
         error: BaseException | None = None
         try:
             await serve(**options)
@@ -104,6 +111,7 @@ class World:
         """What must be true at the very moment at which serving has ended."""
         ledger, now = self.ledger, trio.current_time()
         ledger.running = False
+        self.run_ended.set()
         self.check_nothing_runs("serving has ended")
         if ledger.drained_at is not None or ledger.hard_deadline < math.inf:
             late = now - ledger.hard_deadline - self.plan.finish_timeout
@@ -130,8 +138,7 @@ class World:
             self.ledger.check(expected or not cancelled, "P4", "cancelled, and nobody did")
         else:
             # What a machine that loses its power does to the program that runs there; or no socket to be had.
-            no_socket = isinstance(error, OSError) and error.errno == errno.EMFILE and not self.ledger.started
-            allowed = self.ledger.crashed or no_socket
+            allowed = self.ledger.crashed or (_no_descriptor(error) and not self.ledger.started)
             self.ledger.check(allowed, "P4", f"serving raised {error!r}")
 
     async def forestall(self) -> None:
@@ -194,3 +201,7 @@ class World:
             host.read_rate = None
             if not host.up:
                 host.restart()
+
+
+def _no_descriptor(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno == errno.EMFILE
