@@ -174,6 +174,22 @@ def test_a_deadlock_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines[1].startswith("    trio.Event.wait")
 
 
+def test_a_deadlock_in_a_shielded_scope_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the end of a server, or a clean-up, waits for what can never come; twice over."""
+    monkeypatch.setattr(_deadlock, "PATIENCE", 0.02)
+
+    async def wait(network: Network) -> None:
+        try:
+            with trio.CancelScope(shield=True):
+                await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep_forever()
+
+    with pytest.raises(Deadlock, match=r"test_run\.py:\d+ in wait"):
+        run(wait, seed=1)
+
+
 def test_what_a_deadlock_breaks_on_its_way_out_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error of a clean-up is the cause of the Deadlock."""
     monkeypatch.setattr(_deadlock, "PATIENCE", 0.01)

@@ -5,6 +5,7 @@ With a real clock such a program hangs; under a clock that jumps it would too, a
 
 from __future__ import annotations
 
+import gc
 import math
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ class Deadlock(RuntimeError):
 
 
 class DeadlockWatch(trio.abc.Instrument):
-    """Cancels a scope once nothing can happen any more.
+    """Cancels a scope once nothing can happen any more; and what is shielded against that, if need be.
 
     What a look at trio's statistics suggests is not enough: from then on each task's step is watched, for
     `PATIENCE`. Before that it costs a call for each turn of the loop, not for each step.
@@ -70,10 +71,12 @@ class DeadlockWatch(trio.abc.Instrument):
         elif self._steps.seen:
             self._forget()
         elif perf_counter() - self._steps.since > PATIENCE:
-            self.report = "\n".join(_describe(self._task, "  "))
-            scope = self._scope
-            self.end()
-            scope.cancel()
+            self._forget()
+            if self.report is None:
+                self.report = "\n".join(_describe(self._task, "  "))
+                self._scope.cancel()
+            else:
+                _unshield()
 
     def _forget(self) -> None:
         if self._steps is not None:
@@ -91,6 +94,14 @@ class _Steps(trio.abc.Instrument):
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         """A task runs."""
         self.seen = True
+
+
+def _unshield() -> None:
+    """Let the cancellation through to what waits shielded, as the end of a server does."""
+    # trio lists no scopes of a task.
+    for thing in gc.get_objects():
+        if isinstance(thing, trio.CancelScope) and thing.shield:
+            thing.shield = False
 
 
 def _may_go_on() -> bool:
