@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,17 @@ def test_the_program_without_pytest_runs(folder: pytest.Pytester) -> None:
     assert result.ret == 0
     result.stdout.fnmatch_lines(["*server*Store serves 0.0.0.0:80"])
     assert "<svg" in (folder.path / "run.svg").read_text(encoding="utf-8")
+
+
+def test_the_commands_of_the_page_work(folder: pytest.Pytester) -> None:
+    """As they stand, but for fewer seeds."""
+    commands = re.findall(r"^python (-m trioserver\.testing .*)$", TEXT, flags=re.MULTILINE)
+    assert [command.split()[2] for command in commands] == ["explore", "replay", "check"]
+    for command in commands:
+        arguments = command.replace("0:1000", "0:3 --processes 1").split()
+        assert folder.run(sys.executable, *arguments).ret == 0
+    assert (folder.path / "run.svg").exists()
+    assert (folder.path / "run.mmd").exists()
 
 
 def test_the_table_of_the_client_has_every_method() -> None:

@@ -398,3 +398,29 @@ async def _client_elsewhere(network: Network) -> AsyncIterator[Client]:
     with network.host("client"):
         async with Client.connect(("server", 80)) as client:
             yield client
+
+
+async def test_connect_when_a_host_is_named_then_it_is_from_there(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """For the connection only: what is done in the block is done where it was done before."""
+    with Network(seed=0) as network:
+        with network.host("server"):
+            listeners = await trio.open_tcp_listeners(80)
+        try:
+            for host in ("alice", network.host("bob")):
+                async with Client.connect(("server", 80), host=host) as client:
+                    assert network.current_host.name == "localhost"
+                    name = host if isinstance(host, str) else host.name
+                    assert client.address[0] in network.host(name).addresses
+            with pytest.raises(trioserver.ConfigError, match="name of a host"):
+                await Client.connect(("server", 80), host="").__aenter__()
+        finally:
+            for listener in listeners:
+                await listener.aclose()
+
+
+async def test_connect_when_a_host_is_named_and_there_is_no_network_then_config_error() -> None:
+    """Only a network has hosts."""
+    with pytest.raises(trioserver.ConfigError, match="no Network is in use"):
+        await Client.connect(("127.0.0.1", 80), host="alice").__aenter__()

@@ -13,6 +13,7 @@ import seeded_programs
 
 from trioserver.testing import Event
 from trioserver.testing._mermaid import mermaid
+from trioserver.testing._packet_events import packet_event
 from trioserver.testing._run import run
 from trioserver.testing._scene import LIMIT, MAX_LANES, build
 from trioserver.testing._scene_packets import Arrow
@@ -97,6 +98,8 @@ def texts_of(drawing: str) -> list[tuple[float, float, float, float]]:
     """Left, top, right and bottom of each text."""
     found = []
     for element in ElementTree.fromstring(drawing).iter(f"{SVG}text"):
+        if element.get("class") == "halo":  # the same text again
+            continue
         text = "".join(element.itertext()).removeprefix(element.findtext(f"{SVG}title") or "")
         wide = width(text) * (1.18 if element.get("class") == "name" else 1)
         x, y = float(element.get("x", "0")), float(element.get("y", "0"))
@@ -190,8 +193,80 @@ def test_what_comes_between_data_separates_them() -> None:
         labels = build([packet(0, "a", "b", "DATA", 1), one, packet(0.06, "a", "b", "DATA", 1)]).items
         assert len(labels) == 3
     assert len(build([packet(0, "a", "b", "DATA", 1), packet(0.2, "a", "b", "DATA", 1)]).items) == 2
-    other = packet(0.05, "c", "b", "DATA", 1, connection=2)
-    assert len(build([packet(0, "a", "b", "DATA", 1), other, packet(0.06, "a", "b", "DATA", 1)]).items) == 2
+
+
+def test_no_effect_is_drawn_before_its_cause() -> None:
+    """What was sent after something else had happened at one of the two hosts is another arrow."""
+    first, second = packet(0.005, "a", "b", "DATA", 1), packet(0.011, "a", "b", "DATA", 1)
+    between = [
+        packet(0.006, "c", "b", "SYN", connection=2),
+        packet(0.006, "a", "c", "DATA", 1, connection=2),
+        event(0.007, "a", "connection", "connection 2 established"),
+        event(0.007, "", "dns", "a name"),
+    ]
+    for one in between:
+        items = build([first, one, second]).items
+        assert [item.time for item in items] == [0.005, one.time, 0.011]
+    # What arrives may be the cause, too, though it was sent before.
+    arriving = packet(0.004, "c", "a", "DATA", 1, connection=2, arrival=0.009)
+    assert [item.time for item in build([arriving, first, second]).items] == [0.004, 0.005, 0.011]
+
+
+def test_what_is_no_cause_does_not_separate_data() -> None:
+    """What happens at other hosts, what arrives at the receiver, and anything if they were sent at once."""
+    first, second = packet(0.005, "a", "b", "DATA", 1), packet(0.011, "a", "b", "DATA", 1)
+    elsewhere = packet(0.006, "c", "d", "SYN", connection=2)
+    arriving = packet(0.004, "c", "b", "DATA", 1, connection=2, arrival=0.009)
+    assert len(build([first, elsewhere, second]).items) == 2
+    assert len(build([arriving, first, second]).items) == 2
+    two = [packet(0.005, "a", "b", "DATA", 1, connection=number) for number in (1, 2)]
+    scene = build([*two, *two, second])
+    assert [item.count for item in scene.items] == [2, 2, 1]
+
+
+def test_a_duplicated_packet_has_two_arrows() -> None:
+    """Each to where one of the two arrives; the earlier is the first, here and in the log."""
+    ends = ("udp", "DATAGRAM", ("10.0.0.1", 1), ("10.0.0.2", 2), "a", "b", 7, 1, None, "delivered")
+    one = packet_event(1.0, *ends, "duplicated", 1.75, 1.25)
+    assert one.text.endswith("7 bytes, arrives after 0.25 s and 0.75 s: duplicated")
+    arrows = [item for item in build([one, one]).items if isinstance(item, Arrow)]
+    assert [arrow.arrival for arrow in arrows] == [1.25, 1.75] * 2
+    labels = ["DATAGRAM 7 bytes (duplicated)", "DATAGRAM 7 bytes (duplicate)"]
+    assert [arrow.label for arrow in arrows] == labels * 2
+    assert len(named(svg([one]), "arrow")) == 2
+
+
+def test_a_crash_ends_what_goes_on_at_the_host() -> None:
+    """It tells of no end of its requests, and its next server counts them from 1 again."""
+    request = {"server": "TCPServer", "request_id": 1}
+    scene = build(
+        [
+            event(1, "a", "request", "1 begins", request="begins", **request),
+            event(1, "a", "server", "drains", server="TCPServer", state="draining"),
+            event(2, "a", "fault", "crashes", fault="crash"),
+            event(3, "a", "fault", "restarts", fault="restart"),
+            event(4, "a", "request", "1 begins", request="begins", **request),
+            event(5, "a", "request", "1 ends", request="ends", outcome="finished", **request),
+        ]
+    )
+    assert [(bar.start, bar.end, bar.outcome) for bar in scene.bars] == [(1, 2, ""), (4, 5, "finished")]
+    assert [(band.kind, band.start, band.end) for band in scene.bands] == [("drain", 1, 2), ("down", 2, 3)]
+
+
+def test_no_outline_covers_its_text() -> None:
+    """Where ``paint-order`` is not known, either: the outline is a text of its own, before the other."""
+    drawing = svg(a_day())
+    assert "paint-order" not in drawing
+    texts = list(ElementTree.fromstring(drawing).iter(f"{SVG}text"))
+    for place, element in enumerate(texts):
+        if "halo" not in element.get("class", "").split():
+            continue
+        over = texts[place + 1]
+        assert element.get("class") == "halo"
+        assert (over.get("x"), over.get("y")) == (element.get("x"), element.get("y"))
+        assert "".join(over.itertext()).endswith(element.text or "-")
+        assert "halo" not in over.get("class", "")
+    assert len(named(drawing, "halo")) == len(build(a_day()).items)
 
 
 def test_arrows_go_down_with_time() -> None:

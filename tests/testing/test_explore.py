@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +25,21 @@ if TYPE_CHECKING:
 
     from trioserver.testing import Network
 
+GROUPED = """\
+import trio
+
+async def fails(number):
+    assert not number < 9
+
+async def one(network, count=1):
+    async with trio.open_nursery() as outer, trio.open_nursery() as inner:
+        for number in range(count):
+            inner.start_soon(fails, number)
+
+async def seven(network):
+    await one(network, 7)
+"""
+
 
 @pytest.mark.parametrize("processes", [1, 3])
 def test_the_first_failure_in_the_order_of_the_seeds_is_reported(processes: int) -> None:
@@ -35,13 +51,42 @@ def test_the_first_failure_in_the_order_of_the_seeds_is_reported(processes: int)
     assert failed.error.startswith("Traceback")
     assert "ValueError: seed 5 is unlucky" in failed.error
     assert [event.text for event in failed.log] == ["this is seed 5"]
-    assert str(failed).splitlines() == [
+    lines = str(failed).splitlines()
+    assert lines.pop(1).startswith(f'  File "{seeded_programs.__file__}", line ')
+    assert lines == [
         "seed 5 failed: ValueError: seed 5 is unlucky",
+        '    raise ValueError(f"seed {network.seed} is unlucky")',
         "replay it with: python -m trioserver.testing replay seeded_programs:unlucky --seed 5",
         "the last of 1 events:",
         f"  {failed.log[0]}",
     ]
-    assert (failed.__cause__ is None) == (processes > 1)
+    assert isinstance(failed.__cause__, ValueError) == (processes == 1)
+
+
+def test_the_line_that_failed_is_in_the_message_and_the_traceback_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Out of the groups that nurseries put it in, in whatever process it was raised."""
+    (tmp_path / "grouped.py").write_text(GROUPED)
+    monkeypatch.syspath_prepend(tmp_path)
+    import grouped  # type: ignore[import-not-found]
+
+    for processes in (1, 2):
+        with pytest.raises(SeedFailed) as caught:
+            explore(grouped.one, range(2), processes=processes)
+        first, where, line, *_ = str(caught.value).splitlines()
+        assert first == "seed 0 failed: AssertionError"
+        assert where == f'  File "{tmp_path / "grouped.py"}", line 4, in fails'
+        assert line == "    assert not number < 9"
+        shown = "".join(traceback.format_exception(caught.value))
+        assert shown.index("ExceptionGroup: Exceptions from Trio nursery") < shown.index("SeedFailed: ")
+
+        with pytest.raises(SeedFailed) as caught:
+            explore(grouped.seven, range(2), processes=processes)
+        lines = str(caught.value).splitlines()
+        assert lines[0].startswith("seed 0 failed: ExceptionGroup: ")
+        assert lines.count("    assert not number < 9") == 5
+        assert "and 2 more" in lines
 
 
 def test_a_seed_that_comes_earlier_is_awaited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,3 +232,34 @@ def test_the_bar_says_how_far_it_is() -> None:
     endless = Progress(None, io.StringIO())
     endless.done = 12
     assert endless.line(1.0, 80) == "12 seeds, 12/s"
+
+
+def test_a_script_that_explores_when_it_is_imported_is_told_so(tmp_path: Path) -> None:
+    """Its processes import it, too: each would start others, and they again."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, trioserver.testing\n"
+        "os.environ['DEPTH'] = os.environ.get('DEPTH', '') + '|'\n"
+        "if len(os.environ['DEPTH']) > 3:\n    os._exit(3)\n"
+        "async def main(network):\n    pass\n"
+        "trioserver.testing.explore(main, range(10), processes=2)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, timeout=25)
+    assert done.returncode == 1
+    assert "ConfigError" in done.stderr
+    assert 'if __name__ == "__main__"' in done.stderr
+
+
+def test_an_error_that_can_not_be_shown_is_reported_all_the_same() -> None:
+    """Whatever its ``__str__`` raises, the seed and the traceback are there."""
+
+    class BadError(Exception):
+        def __str__(self) -> str:
+            raise ValueError("in str")
+
+    async def fails(network: Network) -> None:
+        raise BadError
+
+    with pytest.raises(SeedFailed, match=r"seed 7 failed: BadError: <str\(\) failed>") as caught:
+        explore(fails, [7])
+    assert isinstance(caught.value.__cause__, BadError)

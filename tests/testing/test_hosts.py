@@ -136,6 +136,35 @@ def test_current_host_when_in_a_block_of_another_network_then_that_does_not_coun
     assert one.current_host.name == "localhost"
 
 
+def test_block_when_it_is_not_the_innermost_at_its_end_then_lifecycle_error() -> None:
+    """As of fixtures that yield in one; the other block goes on, and no error is hidden."""
+    network = Network(1)
+    a, b = network.host("a"), network.host("b")
+    a.__enter__()
+    with b:
+        with pytest.raises(
+            trioserver.LifecycleError, match=r"of host 'a' ends.* that of 'b' is the innermost"
+        ):
+            a.__exit__(None, None, None)
+        assert network.current_host is b
+        a.__enter__()
+        b.__enter__()
+        a.__exit__(LookupError, LookupError("why"), None)
+        b.__exit__(None, None, None)
+        assert network.current_host is b
+    assert network.current_host.name == "localhost"
+    with pytest.raises(trioserver.LifecycleError, match="was not entered"):
+        b.__exit__(None, None, None)
+
+
+def test_host_and_dns_when_an_attribute_is_misspelt_then_attribute_error() -> None:
+    """A fault that nobody has is worse than none."""
+    network = Network(1)
+    for thing, name in ((network.host("a"), "max_fd"), (network.dns, "delays")):
+        with pytest.raises(AttributeError, match=name):
+            setattr(thing, name, 3)
+
+
 def test_localhost_when_it_is_made_then_does_not_shift_the_others() -> None:
     """Whether or not some task is in no block, addresses of hosts are the same."""
     network = Network(1)

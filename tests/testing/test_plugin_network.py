@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -107,7 +108,7 @@ def test_synchronous(): assert False
 
 
 def test_seed_when_an_option_or_a_marker_gives_it_then_it_is_that(pytester: pytest.Pytester) -> None:
-    """A marker keeps the seed of an old bug, whatever the option; other arguments are the network's."""
+    """The option wins, as it is what replays a failure; a marker's other arguments are the network's."""
     result = run_tests(
         pytester,
         """
@@ -116,7 +117,7 @@ async def test_option(network):
 
 @pytest.mark.trioserver(seed=8)
 async def test_marker(network):
-    assert network.seed == 8
+    assert network.seed == 7
 
 @pytest.mark.trioserver(loss=2)
 async def test_bad_option(network):
@@ -126,7 +127,7 @@ async def test_bad_option(network):
 class TestClass:
     @pytest.mark.trioserver(seed=0)
     async def test_both(self, network, serve):
-        assert network.seed == 0
+        assert network.seed == 7
         server = await serve(trioserver.TCPServer, Echo, host="server")
         with network.host("client"):
             async with Client.connect(server):
@@ -136,6 +137,34 @@ class TestClass:
     )
     result.assert_outcomes(passed=3, failed=1)
     result.stdout.fnmatch_lines(["*ConfigError: loss*"])
+    marked = """
+@pytest.mark.trioserver(seed=8)
+class TestClass:
+    async def test_outer(self, network):
+        assert network.seed == 8
+
+    @pytest.mark.trioserver(seed=0)
+    async def test_inner(self, network):
+        assert network.seed == 0
+"""
+    run_tests(pytester, marked).assert_outcomes(passed=2)
+
+
+def test_command_when_pytest_was_started_elsewhere_then_it_works_from_there(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Node ids begin at the root of the project; its path on the command line does not."""
+    pytester.makeini("[pytest]\ntrio_mode = true\n")
+    folder = pytester.mkdir("folder")
+    folder.joinpath("test_it.py").write_text(FAILING, encoding="utf-8")
+    pytester.mkdir("other")
+    for here, name in (("other", "../folder/test_it.py"), ("folder", "test_it.py")):
+        monkeypatch.chdir(pytester.path / here)
+        plugins = ("-p", "trioserver.testing.pytest_plugin", "-p", "no:cacheprovider")
+        result = pytester.runpytest_inprocess(*plugins, "../folder")
+        command = re.search("pytest (.*::test_fails) --trioserver-seed=.*", section(result))
+        assert command is not None
+        assert command[1].replace(os.sep, "/") == f"{name}::test_fails"
 
 
 def test_task_order_when_a_test_runs_twice_with_a_seed_then_it_is_the_same(pytester: pytest.Pytester) -> None:
@@ -266,3 +295,48 @@ async def test_it(network, number):
     )
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*call trioserver.testing.run() in the test instead*"])
+
+
+def test_plugin_when_a_test_is_run_once_more_then_it_is_a_run_of_its_own(pytester: pytest.Pytester) -> None:
+    """As pytest-rerunfailures does with those that failed: the same item goes through all of it again."""
+    pytester.makeconftest(
+        """
+        from _pytest.runner import runtestprotocol
+
+        def pytest_runtest_protocol(item, nextitem):
+            for _ in range(3):
+                item._initrequest()
+                for report in runtestprotocol(item, nextitem=nextitem, log=False):
+                    item.ihook.pytest_runtest_logreport(report=report)
+            return True
+        """
+    )
+    result = run_tests(
+        pytester,
+        """
+turns = []
+
+async def test_it(network):
+    turns.append(network)
+    assert len(network.log) == 0
+    if len(turns) == 1:
+        trio.socket.socket()
+    assert len(turns) != 2
+""",
+    )
+    result.assert_outcomes(passed=1, failed=2)
+    result.stdout.fnmatch_lines(["*sockets were left open*", "*assert len(turns) != 2*"])
+
+
+def test_marker_when_an_argument_has_no_name_then_the_error_says_so(pytester: pytest.Pytester) -> None:
+    """It would be a seed that nobody uses."""
+    result = run_tests(
+        pytester,
+        """
+@pytest.mark.trioserver(5)
+async def test_it(network):
+    pass
+""",
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*takes its arguments by name*"])

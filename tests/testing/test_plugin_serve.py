@@ -148,6 +148,55 @@ async def test_clients_doing(network, serve):
     result.assert_outcomes(passed=2)
 
 
+def test_server_when_its_host_crashes_then_the_test_does_not_fail_of_that(
+    pytester: pytest.Pytester,
+) -> None:
+    """Whatever its handlers do then; but of what they did before, it does. A restart does not start it."""
+    result = run_tests(
+        pytester,
+        """
+import errno
+
+class Stubborn(Echo):
+    async def finish(self):
+        raise LookupError("in the middle of a crash")
+
+@pytest.mark.parametrize("handler", [Echo, Stubborn])
+@pytest.mark.parametrize("restarts", [True, False])
+async def test_crash(network, serve, handler, restarts):
+    server = await serve(trioserver.TCPServer, ("", 80), handler, host="server")
+    async with Client.connect(("server", 80), host="client") as client:
+        await client.send(b"hello\\n")
+        await client.expect(b"hello\\n")
+        network.host("server").crash()
+        if restarts:
+            network.host("server").restart()
+            await client.send(b"hello\\n")
+            await client.expect_reset()
+            with pytest.raises(ConnectionRefusedError):
+                await Client.connect(("server", 80), host="client").__aenter__()
+            again = await serve(trioserver.TCPServer, ("", 80), Echo, host="server")
+            async with Client.connect(("server", 80), host="client") as other:
+                await other.send(b"hello\\n")
+                await other.expect(b"hello\\n")
+
+async def test_at_the_end(network, serve):
+    await serve(trioserver.UDPServer, fail, host="server")
+    network.host("server").crash()
+
+async def test_before(network, serve):
+    server = await serve(trioserver.TCPServer, fail, host="server")
+    async with Client.connect(server, host="client") as client:
+        await client.send(b"x")
+        await client.expect_eof()
+    await trio.sleep(1)
+    network.host("server").crash()
+""",
+    )
+    result.assert_outcomes(passed=5, failed=1)
+    result.stdout.fnmatch_lines(["E       LookupError: a bug"])
+
+
 def test_server_when_something_stops_it_then_the_test_is_cancelled(pytester: pytest.Pytester) -> None:
     """And fails of what it was."""
     result = run_tests(

@@ -11,12 +11,15 @@ import seeded_programs
 import trio
 
 import trioserver
-from trioserver.testing import _deadlock
+from trioserver.testing import Network, _deadlock
 from trioserver.testing._deadlock import Deadlock
+from trioserver.testing._explore import explore
 from trioserver.testing._run import log_of, run
 
 if TYPE_CHECKING:
-    from trioserver.testing import Network
+    from collections.abc import Awaitable
+
+    from trio.testing import MockClock
 
 
 async def answer(network: Network, *args: Any) -> tuple[Any, ...]:
@@ -30,6 +33,16 @@ async def fail(network: Network, text: str = "as it was") -> None:
     """Raises."""
     network.log.note("before it failed")
     raise ValueError(text)
+
+
+class Observed:
+    """Tells one observer what it is told to."""
+
+    tell: trioserver.Observer
+
+    def add_observer(self, observer: trioserver.Observer) -> None:
+        """As a server."""
+        self.tell = observer
 
 
 def test_the_result_has_all_there_is_to_know() -> None:
@@ -67,6 +80,40 @@ def test_an_error_comes_out_as_it_was() -> None:
     log = log_of(caught.value)
     assert log is not None
     assert [event.text for event in log] == ["before it failed"]
+
+
+def test_a_function_that_is_not_async_is_refused() -> None:
+    """By its name; one that returns what can be awaited will do, and `explore` says the same."""
+
+    def wrong(network: Network) -> None:
+        pass
+
+    def right(network: Network) -> Awaitable[tuple[Any, ...]]:
+        return answer(network, 1)
+
+    function: Any = wrong
+    for start in (run, explore):
+        with pytest.raises(trioserver.ConfigError, match=r"wrong is not an async function: it returned None"):
+            start(function)
+    assert run(right).value == (1,)
+
+
+async def test_a_server_on_a_host_that_crashed_says_nothing(autojump_clock: MockClock) -> None:
+    """Not that it drains, nor when it stops after the restart; the next one does."""
+    with Network(1) as network:
+        host = network.host("s")
+        server = Observed()
+        with host:
+            network.watch(server)
+        server.tell(trioserver.ServerStarted(time=0, server_address=("10.0.0.1", 80)))
+        host.crash()
+        server.tell(trioserver.ServerDraining(time=0, grace_period=2, active=3))
+        host.restart()
+        report = trioserver.ShutdownReport(accepted=1, finished=0, failed=1, cancelled=0, rejected=0)
+        server.tell(trioserver.ServerStopped(time=0, report=report))
+        server.tell(trioserver.ServerStarted(time=0, server_address=("10.0.0.1", 81)))
+    texts = [event.text for event in network.log if event.kind == "server"]
+    assert texts == ["Observed serves 10.0.0.1:80", "Observed serves 10.0.0.1:81"]
 
 
 def test_the_note_names_the_module_of_the_function() -> None:
@@ -205,14 +252,49 @@ def test_what_a_deadlock_breaks_on_its_way_out_is_not_lost(monkeypatch: pytest.M
     assert isinstance(caught.value.__cause__, ValueError)
 
 
-def test_a_thread_that_takes_its_time_is_no_deadlock(monkeypatch: pytest.MonkeyPatch) -> None:
+async def sends_and_reads_nothing(network: Network) -> None:
+    """Both ends of a connection wait for the other one to read."""
+    async with trio.open_nursery() as nursery:
+        with network.host("server"):
+            listeners = await trio.open_tcp_listeners(80)
+        with network.host("client"):
+            client = await trio.open_tcp_stream("server", 80)
+        server = await listeners[0].accept()
+        nursery.start_soon(client.send_all, bytes(1_000_000))
+        await server.send_all(bytes(1_000_000))
+
+
+def test_a_deadlock_of_two_senders_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though time goes on: TCP asks every two minutes whether there is room."""
+    monkeypatch.setattr(_deadlock, "PATIENCE", 0.01)
+    with pytest.raises(Deadlock, match="in sends_and_reads_nothing"):
+        run(sends_and_reads_nothing, seed=1)
+
+
+def test_a_task_that_waits_for_weeks_is_no_deadlock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when nothing but questions of TCP happens meanwhile."""
+    monkeypatch.setattr(_deadlock, "PATIENCE", 0.0)
+    monkeypatch.setattr(_deadlock, "LOOPS", 1)
+
+    async def waits(network: Network) -> None:
+        with trio.move_on_after(86400 * 14):
+            await sends_and_reads_nothing(network)
+
+    assert run(waits, seed=1).duration == pytest.approx(86400 * 14, rel=0.01)
+
+
+@pytest.mark.parametrize("own_limiter", [False, True])
+def test_a_thread_that_takes_its_time_is_no_deadlock(
+    monkeypatch: pytest.MonkeyPatch, own_limiter: bool
+) -> None:
     """While one works for the program something may still happen."""
     monkeypatch.setattr(_deadlock, "PATIENCE", 0.0)
     monkeypatch.setattr(_deadlock, "LOOPS", 1)
 
     async def works(network: Network) -> str:
         # Far more turns of the loop than a deadlock would need to be found.
-        return await trio.to_thread.run_sync(_work, threading.Event())
+        limiter = trio.CapacityLimiter(1) if own_limiter else None
+        return await trio.to_thread.run_sync(_work, threading.Event(), limiter=limiter)
 
     assert run(works, seed=1).value == "done"
 

@@ -171,3 +171,36 @@ async def test_fin_when_it_overtakes_the_last_data_then_both_ends_are_done_with_
         assert await receive_all(server) == b"last words"
     await trio.sleep(1)
     assert network.connections == []
+
+
+async def test_close_when_data_that_was_read_comes_again_then_the_answer_still_arrives(
+    network: Network, autojump_clock: MockClock
+) -> None:
+    """Linux resets for data that is new alone: a lost acknowledgement must not break a connection."""
+    client, server = await pair(network)
+    with network.rule(drop("ACK", times=1)):
+        await client.send(b"request")
+        assert await server.recv(100) == b"request"
+        network.partition("server", "client", one_way=True)
+        await server.send(b"answer")
+        server.close()
+        await trio.sleep(0.3)  # meanwhile the request is sent again
+        network.repair()
+        assert await receive_all(client) == b"answer"
+
+
+async def test_reset_when_the_server_has_not_heard_of_the_connection_yet_then_it_never_does(
+    network: Network, autojump_clock: MockClock
+) -> None:
+    """It would wait for ever for a client that is gone."""
+    listener = await listen(network)
+    client = tcp(network)
+    await client.connect(address(network))
+    network.connections[0].reset()
+    assert network.connections == []
+    with fails_with(errno.ECONNRESET):
+        await client.recv(1)
+    with trio.move_on_after(60) as scope:
+        await listener.accept()
+    assert scope.cancelled_caught
+    listener.close()

@@ -195,3 +195,20 @@ async def test_connections_when_established_then_listed_until_both_ends_are_clos
     server.close()
     await trio.sleep(1)
     assert network.connections == []
+
+
+async def test_backlog_when_a_handshake_is_replaced_then_its_place_is_free(
+    network: Network, autojump_clock: MockClock
+) -> None:
+    """By one from the same port: a client that has restarted chooses the same ports once more."""
+    listener = await listen(network, backlog=1)
+    with network.rule(drop("SYN-ACK")):
+        for _ in range(2):
+            with trio.move_on_after(0.5):
+                await tcp(network).connect(address(network))
+            network.host("client").restart()
+    await trio.sleep(300)
+    with trio.fail_after(1):
+        for _ in range(2):
+            await tcp(network).connect(address(network))
+    listener.close()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from trioserver.testing import Network
+from trioserver.testing import Drop, Network, Pass
 
 from .sockets_kit import clog, drop, fails_with, pair, receive_exactly, seen
 
@@ -62,3 +62,18 @@ async def test_window_when_closed_and_the_peer_is_gone_then_etimedout(
     network.partition("client", "server")
     with fails_with(errno.ETIMEDOUT):
         await client.recv(1)
+
+
+async def test_window_when_it_opens_after_an_hour_and_data_is_lost_then_it_comes_again_at_once(
+    network: Network, autojump_clock: MockClock
+) -> None:
+    """The two minutes between questions are not the timeout of what is sent in the end."""
+    client, server = await pair(network)
+    total = await clog(client)
+    await trio.sleep(3600)
+    begun = trio.current_time()
+    with network.rule(
+        lambda packet: Drop if packet.kind == "DATA" and trio.current_time() < begun + 0.1 else Pass
+    ):
+        await receive_exactly(server, total)
+    assert trio.current_time() - begun < 1

@@ -25,6 +25,8 @@ class Attempt:
     seed: int
     failure: str | None = None
     """The class of the error and its message; None if the run did not fail."""
+    causes: tuple[str, ...] = ()
+    """The same of the error itself or, of a group, of all that is in it; with the line that raised each."""
     traceback: str = ""
     """How Python would show the error, all of it."""
     events: tuple[Event, ...] = ()
@@ -64,7 +66,8 @@ def attempt(
             raise  # it did not run at all
         failed = Attempt(
             seed,
-            failure=f"{type(error).__name__}: {error}".removesuffix(": "),
+            failure=_words(error),
+            causes=tuple(_cause(one) for one in _leaves(error)),
             traceback="".join(traceback.format_exception(error)),
             events=simple(log or ()),
         )
@@ -74,6 +77,31 @@ def attempt(
     value = comparable(result.value)
     shown = repr(result.value) if value is not None else ""
     return Attempted(Attempt(seed, events=simple(result.log), value=value, shown=shown), result, None)
+
+
+def _words(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:  # what is wrong with its __str__ must not hide the error itself
+        text = "<str() failed>"
+    return f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
+def _cause(error: BaseException) -> str:
+    """An error as the end of a traceback has it, the words first."""
+    lines = [_words(error)]
+    for frame in traceback.extract_tb(error.__traceback__)[-1:]:
+        lines.append(f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}')
+        if frame.line:
+            lines.append(f"    {frame.line}")
+    return "\n".join(lines)
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    """The errors in a group, and in the groups in it."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for one in error.exceptions for leaf in _leaves(one)]
 
 
 def comparable(value: object) -> bytes | None:

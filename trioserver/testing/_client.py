@@ -10,7 +10,7 @@ import trio
 
 from trioserver import ConfigError, format_address
 
-from ._client_sockets import abort, address_of, connected, socket_of
+from ._client_sockets import abort, address_of, connected, host_of, socket_of
 from ._differences import difference, shown
 from ._incoming import RECEIVE_BYTES, End, Incoming
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable
     from typing import Self
+
+    from ._hosts import Host
 
 
 _FOR_THE_MESSAGE: Final = 0.1
@@ -63,6 +65,7 @@ class Client:
         cls,
         target: Any,
         *,
+        host: Host | str | None = None,
         timeout: float = 10.0,
         ssl_context: ssl.SSLContext | None = None,
         server_hostname: str | None = None,
@@ -72,6 +75,8 @@ class Client:
         Args:
           target: A stream server that is open, the address of one, ``(host, port)``, or the path of a Unix
             socket. Of a server on all interfaces it is the one of this host.
+          host: The host of a `Network` to connect from, or its name. By default the one in whose block this
+            context manager is entered: where it was made does not count.
           timeout: See the class; connecting, too, may take so long.
           ssl_context: A context for clients, where the connection is to be a TLS connection. The handshake is
             made by the first call that sends or receives.
@@ -80,12 +85,12 @@ class Client:
         Raises:
           OSError: There is no connection to be had: ``ConnectionRefusedError`` and the like,
             ``socket.gaierror`` where the name is not known, ``TimeoutError`` after ``timeout`` seconds.
-          ConfigError: ``target`` is nothing to connect to.
+          ConfigError: ``target`` is nothing to connect to, or ``host`` is no host.
         """
         address = address_of(target)
         stream: trio.abc.Stream
         try:
-            with trio.fail_after(timeout):
+            with host_of(host), trio.fail_after(timeout):
                 stream = await connected(address)
         except trio.TooSlowError:
             message = f"no connection to {format_address(address)} within {timeout:g} s"

@@ -6,13 +6,19 @@ import os
 import socket
 import struct
 import sys
-from typing import Any, Final
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from trioserver import ConfigError, StreamServer
 
+from ._hosts import Host
 from ._memory_stream import MemoryStream
+from ._network import network_in_use
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 _OF_THIS_HOST: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where to find a server that is bound to all interfaces."""
@@ -37,6 +43,22 @@ def address_of(target: Any) -> Any:
     if isinstance(address, (str, bytes)) and address:
         return address
     raise ConfigError(f"target must be a stream server, (host, port), or a path, not {target!r}")
+
+
+def host_of(host: Any) -> AbstractContextManager[object]:
+    """The block of a host, or of the host of that name; that of none for ``None``.
+
+    Raises:
+      ConfigError: It is neither, or there is no network.
+    """
+    if host is None:
+        return nullcontext()
+    if isinstance(host, Host):
+        return host
+    network = network_in_use()
+    if network is None:
+        raise ConfigError(f"host is {host!r}, and no Network is in use: only that has hosts")
+    return network.host(host)
 
 
 async def connected(address: Any) -> trio.SocketStream:

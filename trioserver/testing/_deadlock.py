@@ -1,23 +1,33 @@
 """Noticing that a program under the mock clock waits for what can never come.
 
-With a real clock such a program hangs; under a clock that jumps it would too, and burn a processor.
+With a real clock such a program hangs; under a clock that jumps it would too, and burn a processor. Where
+both ends of a connection send and nobody reads, time even goes on: TCP asks for ever whether there is room.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import inspect
 import math
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import trio
 
+from ._schedule import running
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
+_THREAD = inspect.unwrap(trio.to_thread.run_sync).__code__
+"""What a task is in while a thread works for it, whatever limiter counts the thread."""
+
 PATIENCE = 1.0
 """Real seconds in which nothing may happen at all: another thread may be about to wake a task."""
+SILENCE = 86400.0
+"""Virtual seconds in which packets may go to and fro and no task hears of it. Connections give up in less."""
 LOOPS = 1024
 """Turns of trio's loop between two looks. An idle one takes some microseconds."""
 
@@ -25,6 +35,7 @@ LOOPS = 1024
 class Deadlock(RuntimeError):
     """Every task waits, no deadline is set, and no packet is under way: nothing can ever happen again.
 
+    TCP's questions whether a window is still closed do not count, once nothing else has happened for a day.
     The message has a line for each task, with the place where it waits.
     """
 
@@ -70,8 +81,14 @@ class DeadlockWatch(trio.abc.Instrument):
             trio.lowlevel.add_instrument(self._steps)
         elif self._steps.seen:
             self._forget()
-        elif perf_counter() - self._steps.since > PATIENCE:
+        elif perf_counter() - self._steps.since > PATIENCE and (
+            # Either no packet is to arrive any more, or none has made a difference for long.
+            math.isinf(trio.lowlevel.current_statistics().seconds_to_next_deadline)
+            or trio.current_time() - self._steps.begun > SILENCE
+        ):
             self._forget()
+            if _waits_for_thread(self._task):
+                return
             if self.report is None:
                 self.report = "\n".join(_describe(self._task, "  "))
                 self._scope.cancel()
@@ -85,15 +102,16 @@ class DeadlockWatch(trio.abc.Instrument):
 
 
 class _Steps(trio.abc.Instrument):
-    """Whether any task has run since it was made."""
+    """Whether any task has run since it was made, but for those in which packets arrive."""
 
     def __init__(self) -> None:
         self.seen = False
+        self.begun = trio.current_time()
         self.since = perf_counter()
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         """A task runs."""
-        self.seen = True
+        self.seen = self.seen or task not in running.get({})
 
 
 def _unshield() -> None:
@@ -105,7 +123,10 @@ def _unshield() -> None:
 
 
 def _may_go_on() -> bool:
-    statistics = trio.lowlevel.current_statistics()
+    with contextlib.ExitStack() as stack:
+        for schedule in running.get({}).values():
+            stack.enter_context(schedule.as_if_asleep())
+        statistics = trio.lowlevel.current_statistics()
     if statistics.tasks_runnable or statistics.seconds_to_next_deadline < math.inf:
         return True
     # One task waits for a descriptor in each run: trio's own, for wake-ups from other threads.
@@ -113,6 +134,13 @@ def _may_go_on() -> bool:
     if sum(getattr(statistics.io_statistics, name, 0) for name in names) > 1:
         return True
     return trio.to_thread.current_default_thread_limiter().borrowed_tokens > 0
+
+
+def _waits_for_thread(task: trio.lowlevel.Task) -> bool:
+    """Whether a thread works for a task, or for one below it: a look at all tasks, for the last moment."""
+    return any(frame.f_code is _THREAD for frame, _ in task.iter_await_frames()) or any(
+        _waits_for_thread(child) for nursery in task.child_nurseries for child in nursery.child_tasks
+    )
 
 
 def _describe(task: trio.lowlevel.Task, indent: str) -> Iterator[str]:
@@ -124,9 +152,10 @@ def _describe(task: trio.lowlevel.Task, indent: str) -> Iterator[str]:
 
 
 def _place(frames: Iterator[tuple[FrameType, int]]) -> str:
-    """The innermost place that is not in trio itself."""
+    """The innermost place that is not in trio itself, nor in the simulated sockets."""
     place: Any = None
     for frame, line in frames:
-        if frame.f_globals.get("__name__", "").partition(".")[0] != "trio":
+        module = frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] != "trio" and not module.startswith("trioserver.testing."):
             place = f"waits at {frame.f_code.co_filename}:{line} in {frame.f_code.co_name}"
     return place or "waits"

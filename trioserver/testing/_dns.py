@@ -26,6 +26,8 @@ class DNS:
     always is 127.0.0.1 and ::1 of the host that asks (RFC 6761 section 6.3).
     """
 
+    __slots__ = ("_delay", "_fabric", "_failing", "_failures", "_names")  # misspelt names are an error
+
     def __init__(self, fabric: Fabric) -> None:
         self._fabric = fabric
         self._names: dict[str, tuple[str, ...]] = {}  # () where the name was removed

@@ -23,7 +23,8 @@ class Event:
       fields: The same as simple values, which depend on the kind. Of a ``packet``: ``source`` and
         ``destination`` (names of hosts), ``protocol``, ``packet`` (its kind), ``size`` (bytes), ``number``,
         ``connection``, ``fate`` (``"delivered"``, ``"dropped"`` or ``"held"``), ``arrival`` (seconds since
-        the network was entered, or None) and ``reason``.
+        the network was entered, or None) and ``reason``; of one that was duplicated also ``copies`` (when
+        each arrives).
     """
 
     time: float

@@ -24,12 +24,24 @@ if TYPE_CHECKING:
 
     from ._log import EventLog
 
+MOST_CAUSES = 5
+"""Errors of a group that the message of `SeedFailed` has."""
 LAST_LINES = 10
 """Lines of the log that the message of `SeedFailed` ends with."""
 
 
+class _InAnotherProcess(Exception):
+    """An error that can not come here itself: its traceback as text, so that Python shows it."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
 class SeedFailed(AssertionError):
     """A program failed with one of the seeds; the message has the error and the command that replays it.
+
+    It has the errors themselves, each with the line that raised it, and not the groups that nurseries put
+    them in. The whole traceback is that of its ``__cause__``, which Python shows before it.
 
     Attributes:
       seed: The seed.
@@ -72,7 +84,8 @@ def explore(
 
     Raises:
       ConfigError: A seed, or the number of processes, is not usable for this function.
-      SeedFailed: The program failed. In one process the error is its ``__cause__``.
+      SeedFailed: The program failed. Its ``__cause__`` is the error; from another process, an
+        exception that has the traceback as its text.
       KeyboardInterrupt: Ctrl-C. No process is left, then or in any other case.
     """
     check_count("processes", processes, none="one for each processor")
@@ -94,7 +107,7 @@ def explore(
         else:
             failed = _Exploration(name, seeds, progress).run(processes)
             if failed is not None:
-                raise _failure(async_fn, failed)
+                raise _failure(async_fn, failed) from _InAnotherProcess(failed.traceback)
     return progress.done
 
 
@@ -115,7 +128,14 @@ def _explore_here(async_fn: Callable[..., Awaitable[Any]], seeds: Iterable[int],
 
 def _failure(async_fn: Callable[..., Any], failed: Attempt) -> SeedFailed:
     log = copy_of_log(failed.events)
-    lines = [f"seed {failed.seed} failed: {failed.failure}", replay_hint(async_fn, (), failed.seed)]
+    causes = failed.causes
+    if len(causes) == 1:
+        lines = [f"seed {failed.seed} failed: {causes[0]}"]
+    else:
+        lines = [f"seed {failed.seed} failed: {failed.failure}", *causes[:MOST_CAUSES]]
+        if len(causes) > MOST_CAUSES:
+            lines.append(f"and {len(causes) - MOST_CAUSES} more")
+    lines.append(replay_hint(async_fn, (), failed.seed))
     if failed.events:
         lines.append(f"the last of {len(log)} events:")
         lines += [f"  {event}" for event in log[-LAST_LINES:]]

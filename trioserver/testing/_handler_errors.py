@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from trioserver import RequestAccepted, RequestEnded, is_peers_doing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trioserver import BaseServer, ServerEvent
 
 
@@ -16,13 +18,18 @@ class HandlerErrors:
     What the peer does, going away in the middle of a line, say, is what many tests are about, and a server
     takes it calmly: see ``BaseServer.handle_error``.
 
+    Args:
+      server: Whose requests they are.
+      over: Whether nothing counts any more, as its host has crashed.
+
     Attributes:
       errors: In the order in which the requests ended.
     """
 
-    def __init__(self, server: BaseServer[Any]) -> None:
+    def __init__(self, server: BaseServer[Any], over: Callable[[], bool] = bool) -> None:
         self.errors: list[Exception] = []
         self._server = server
+        self._over = over
         self._requests: dict[int, object] = {}
         server.add_observer(self)
 
@@ -36,7 +43,7 @@ class HandlerErrors:
             request = self._requests.pop(event.request_id, None)
             error = event.error
             # What is no Exception stops the server, which raises it.
-            if isinstance(error, Exception) and not is_peers_doing(error, request):
+            if isinstance(error, Exception) and not is_peers_doing(error, request) and not self._over():
                 self.errors.append(error)
 
     def close(self) -> None:

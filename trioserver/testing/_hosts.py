@@ -7,6 +7,8 @@ import errno
 import os
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
+from trioserver import LifecycleError
+
 from ._checks import check_count, check_rate
 from ._programs import Programs
 
@@ -42,7 +44,27 @@ class Host:
       name: Under which others find it.
       addresses: Its IP addresses; 127.0.0.1 and ::1, which every host has for itself, are not among them.
       up: False from a `crash` to the `restart`.
+      crashes: How often it has crashed.
     """
+
+    __slots__ = (
+        "__weakref__",
+        "_cut_off",
+        "_fds",
+        "_log",
+        "_max_fds",
+        "_programs",
+        "_read_rate",
+        "addresses",
+        "crashes",
+        "links",
+        "name",
+        "sockets",
+        "tcp",
+        "udp",
+        "unix",
+        "up",
+    )  # so that a fault whose name is misspelt is an AttributeError
 
     def __init__(
         self,
@@ -55,6 +77,7 @@ class Host:
         self.name = name
         self.addresses = addresses
         self.up = True
+        self.crashes = 0
         # For the sockets, each part of which knows what it keeps there. All of it is gone after a crash.
         self.tcp: dict[Any, Any] = {}
         self.udp: dict[Any, Any] = {}
@@ -72,6 +95,7 @@ class Host:
         return f"<Host {self.name} {' '.join(self.addresses)}{'' if self.up else ' down'}>"
 
     def __enter__(self) -> Host:
+        """Be the host of what is done in the block, by this task and by those that are started in it."""
         # A stack in the context, not here: several tasks may be in a block of the same host.
         _entered.set((*_entered.get(), self))
         return self
@@ -82,7 +106,25 @@ class Host:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        _entered.set(_entered.get()[:-1])
+        """End the block.
+
+        Raises:
+          LifecycleError: Another host's block, which was entered in this one, is not over. Where the block
+            raises, that comes out, and not this.
+        """
+        entered = _entered.get()
+        if entered and entered[-1] is self:
+            _entered.set(entered[:-1])
+            return
+        last = max((place for place, host in enumerate(entered) if host is self), default=None)
+        if last is not None:
+            _entered.set(entered[:last] + entered[last + 1 :])
+        if exc is None:
+            current = f"that of {entered[-1].name!r} is the innermost" if entered else "it was not entered"
+            raise LifecycleError(
+                f"the block of host {self.name!r} ends, and here {current}: blocks of hosts must be nested. "
+                "Fixtures share them: do not yield in such a block, use Client.connect(..., host=...)"
+            )
 
     @property
     def max_fds(self) -> int | None:
@@ -138,6 +180,7 @@ class Host:
         if not self.up:
             return
         self.up = False
+        self.crashes += 1
         lost = self._cut_off(self)
         # Programs first: a task that waits for a socket is then cancelled where it is, and does not go on to
         # handle, or to log, the loss of its socket as if it had survived.
@@ -182,6 +225,13 @@ class Host:
         """
         with self:
             return await self._programs.run(async_fn, args, task_status)
+
+    async def run_once(
+        self, async_fn: Callable[..., Awaitable[object]], *args: Any, task_status: trio.TaskStatus[Any]
+    ) -> None:
+        """Run ``async_fn(*args, task_status=...)`` as `run` does, but not again after a crash."""
+        with self:
+            await self._programs.once(async_fn, args, {"task_status": task_status})
 
     def _died(self, error: Exception) -> None:
         self._log.add(

@@ -27,13 +27,20 @@ class _SocketFactory(trio.abc.SocketFactory):
     """What ``trio.socket.socket`` calls."""
 
     def __init__(self, network: Network) -> None:
-        self._network = network
+        self.network = network
 
     def socket(
         self, family: int = socket.AF_INET, type: int = socket.SOCK_STREAM, proto: int = 0
     ) -> trio.socket.SocketType:
         """A socket of the current host."""
-        return SimulatedSocket(self._network, self._network.current_host, family, type, proto)
+        return SimulatedSocket(self.network, self.network.current_host, family, type, proto)
+
+
+def network_in_use() -> Network | None:
+    """The network that ``trio.socket.socket`` makes sockets of just now."""
+    factory = trio.socket.set_custom_socket_factory(None)  # there is no other way to ask for it
+    trio.socket.set_custom_socket_factory(factory)
+    return factory.network if isinstance(factory, _SocketFactory) else None
 
 
 class Network(Faults):
@@ -140,7 +147,7 @@ class Network(Faults):
 
     def watch(self, server: Watchable) -> None:
         """Put the events of a server into the log, as events of the current host."""
-        watch(server, self.current_host.name, self.log)
+        watch(server, self.current_host, self.log)
 
     async def _carry(self, scope: trio.CancelScope) -> None:
         """The task in which packets arrive."""

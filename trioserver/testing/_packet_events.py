@@ -30,10 +30,14 @@ def packet_event(
     reason: str,
     *arrivals: float,
 ) -> Event:
-    """The event of a packet that was sent; ``arrivals`` are in seconds since the network was entered."""
+    """The event of a packet that was sent; ``arrivals`` are in seconds since the network was entered.
+
+    One that was duplicated has two, in any order: with random latency the copy may be the first.
+    """
+    ordered = sorted(arrivals)
     text = describe(protocol, kind, source, destination, size)
-    if arrivals:
-        delays = " and ".join(f"{arrival - time:g} s" for arrival in arrivals)
+    if ordered:
+        delays = " and ".join(f"{arrival - time:g} s" for arrival in ordered)
         text += f", arrives after {delays}"
     else:
         text += f", {fate}"
@@ -46,7 +50,9 @@ def packet_event(
         "number": number,
         "connection": connection,
         "fate": fate,
-        "arrival": arrivals[0] if arrivals else None,
+        "arrival": ordered[0] if ordered else None,
         "reason": reason,
     }
+    if len(ordered) > 1:
+        fields["copies"] = tuple(ordered[1:])
     return Event(time, sender, "packet", f"{text}: {reason}" if reason else text, fields)

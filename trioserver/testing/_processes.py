@@ -11,7 +11,7 @@ from typing import Any
 from trioserver import ConfigError
 
 from ._attempts import Attempt
-from ._targets import FIXED_HASH_SEED, hash_seed
+from ._targets import FIXED_HASH_SEED, check_may_start_processes, hash_seed
 from ._worker import Order, Refused, read_frame, write_frame
 
 PROGRAM = "import sys; sys.path[:] = {path!r}; from trioserver.testing._worker import main; main()"
@@ -22,9 +22,13 @@ class Worker:
 
     It has our ``sys.path``, environment, and options of the interpreter that change what a program does.
     Where the environment has no ``PYTHONHASHSEED`` it gets a fixed one, so that each run can be replayed.
+
+    Raises:
+      ConfigError: A module that is being imported for a run starts it.
     """
 
     def __init__(self, *, own_hash_seed: str | None = None) -> None:
+        check_may_start_processes()
         self.hash_seed = own_hash_seed or hash_seed() or FIXED_HASH_SEED
         path = [entry or os.getcwd() for entry in sys.path]
         options = ["-" + "O" * sys.flags.optimize] if sys.flags.optimize else []

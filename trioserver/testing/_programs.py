@@ -68,17 +68,25 @@ class Programs:
                 if self._restarted is None:
                     self._restarted = trio.Event()
                 await self._restarted.wait()
-            scope = trio.CancelScope()
-            self._serial = serial = self._serial + 1
-            self._scopes[serial] = scope
-            try:
-                with scope:
-                    result = await async_fn(*args, **options)
-                    if not scope.cancel_called:
-                        return result
-            except Exception as error:
+            if ended := await self.once(async_fn, args, options):
+                return ended[0]
+
+    async def once(
+        self, async_fn: Callable[..., Awaitable[ResultT]], args: tuple[Any, ...], options: dict[str, Any]
+    ) -> tuple[ResultT] | tuple[()]:
+        """Run until it returns or raises, or the host crashes: what it returned, or nothing after a crash."""
+        scope = trio.CancelScope()
+        self._serial = serial = self._serial + 1
+        self._scopes[serial] = scope
+        try:
+            with scope:
+                result = await async_fn(*args, **options)
                 if not scope.cancel_called:
-                    raise
-                self._died(error)
-            finally:
-                del self._scopes[serial]
+                    return (result,)
+        except Exception as error:
+            if not scope.cancel_called:
+                raise
+            self._died(error)
+        finally:
+            del self._scopes[serial]
+        return ()

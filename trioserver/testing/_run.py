@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple
@@ -17,7 +18,7 @@ from ._deadlock import Deadlock, DeadlockWatch
 from ._log import EventLog
 from ._network import Network
 from ._seeding import seeded, seeds_task_order
-from ._targets import replay_hint
+from ._targets import name_of, replay_hint
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -65,7 +66,7 @@ def run(
       A `RunResult`: what the function returned, and the event log.
 
     Raises:
-      ConfigError: The seed is not usable.
+      ConfigError: The seed is not usable, or ``async_fn`` is not an async function.
       Deadlock: Nothing could ever happen again: all tasks waited, with no deadline. The message says where.
       LifecycleError: Another seeded run is going on in this process.
       BaseException: What the function raised, as it was, with a note that has the seed and the command that
@@ -84,10 +85,23 @@ def run(
             value = trio.run(
                 _main, network, async_fn, args, watch, clock=clock, instruments=[*instruments, watch]
             )
+    except _NotAsync as error:
+        raise ConfigError(f"{_called(async_fn)} is not an async function: it returned {error}") from None
     except BaseException as error:
         _annotate(error, network.log, number, replay_hint(async_fn, args, number))
         raise
     return RunResult(value, network.log, number, clock.current_time(), seeds_task_order)
+
+
+class _NotAsync(Exception):
+    """The function returned what can not be awaited; its argument is the name of that class.
+
+    Seen when it was called: a function that is not async itself may well return what another one does.
+    """
+
+
+def _called(function: Callable[..., Any]) -> str:
+    return name_of(function) or getattr(function, "__qualname__", None) or repr(function)
 
 
 async def _main(
@@ -97,7 +111,10 @@ async def _main(
         watch.begin(scope)
         try:
             with network:
-                value = await async_fn(network, *args)
+                awaitable = async_fn(network, *args)
+                if not inspect.isawaitable(awaitable):
+                    raise _NotAsync(type(awaitable).__name__)
+                value = await awaitable
         except Exception as error:
             if watch.report is not None:
                 raise _deadlock(watch.report) from error

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ._scene_packets import Arrow, Bundler, arrow_of, is_quiet
+from ._scene_packets import Arrow, Bundler, arrows_of, is_quiet
 from ._scene_states import Band, Bar, Mark, States, mark_of
 
 if TYPE_CHECKING:
@@ -101,23 +101,24 @@ def _fill(events: list[Event], scene: Scene, lane_of: dict[str, str]) -> None:
             quiet += 1
             continue
         if event.kind == "packet":
-            arrow = arrow_of(event)
-            arrow.source, arrow.destination = lane_of[arrow.source], lane_of[arrow.destination]
-            if arrow.source == arrow.destination == OTHERS:
+            arrows = arrows_of(event)
+            for arrow in arrows:
+                arrow.source, arrow.destination = lane_of[arrow.source], lane_of[arrow.destination]
+            if arrows[0].source == arrows[0].destination == OTHERS:
                 inside += 1
                 continue
-            packets += 1
-            if (new := bundler.add(arrow)) is not None:
-                scene.items.append(new)
+            packets += len(arrows)
+            scene.items += [new for arrow in arrows if (new := bundler.add(arrow)) is not None]
             continue
         states.follow(event)
         if (mark := mark_of(event, lane_of, scene.items[-1] if scene.items else None)) is not None:
             scene.items.append(mark)
-            if mark.kind in LASTING:
+            if mark.kind in LASTING or not mark.host:
                 bundler.interrupt()
+            else:
+                bundler.happen(mark.time, mark.host)
     scene.bars, scene.bands = states.bars, states.bands
-    arrows = sum(isinstance(item, Arrow) for item in scene.items)
-    if arrows < packets:
+    if sum(isinstance(item, Arrow) for item in scene.items) < packets:
         scene.remarks.append("Data in one direction that follow each other are one arrow.")
     if quiet:
         scene.remarks.append(f"{quiet:,} ACK packets, which say that data arrived, are not drawn.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import heapq
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ class Arrow:
     size: int = 0
     texts: list[str] = field(default_factory=list)
     """The log's own words for the first few of them."""
+    seen: tuple[int, ...] = ()
+    """How much had happened at its hosts when the last was sent."""
     place: int = 0
     """Its place in the order of all that is drawn."""
 
@@ -71,10 +75,10 @@ class Arrow:
 MOST_TEXTS = 5
 
 
-def arrow_of(event: Event) -> Arrow:
-    """The arrow of one packet."""
+def arrows_of(event: Event) -> list[Arrow]:
+    """The arrow of one packet; and one for each copy that duplication made of it."""
     fields: dict[str, Any] = event.fields
-    return Arrow(
+    arrow = Arrow(
         time=event.time,
         source=str(fields.get("source", event.host)),
         destination=str(fields.get("destination", event.host)),
@@ -88,19 +92,29 @@ def arrow_of(event: Event) -> Arrow:
         size=int(fields.get("size", 0)),
         texts=[event.text],
     )
+    copies = [
+        replace(arrow, reason="duplicate", first_arrival=arrival, arrival=arrival, texts=[event.text])
+        for arrival in fields.get("copies", ())
+    ]
+    return [arrow, *copies]
 
 
 class Bundler:
     """Joins packets to arrows.
 
-    With no ``window``, data in one direction of a connection are joined, until something else happens in that
-    connection. With one, all packets of the same fate from one host to another are, that are sent within
-    so many seconds.
+    With no ``window``, data in one direction of a connection are joined, until something else that is drawn
+    happens at one of the two hosts: the arrow stands where the first was sent, and must not show an effect
+    before its cause. Those that were sent at the same time have no cause in between. With a window, all
+    packets of the same fate from one host to another are joined, that are sent within so many seconds.
     """
 
     def __init__(self, window: float | None = None) -> None:
         self._window = window
         self._open: dict[Any, Arrow] = {}
+        self._happened: Counter[str] = Counter()
+        self._arrived: Counter[str] = Counter()
+        self._under_way: list[tuple[float, str]] = []
+        """Arrivals that are still to come, a heap: what they cause is sent by the host where they are."""
 
     def add(self, arrow: Arrow) -> Arrow | None:
         """The arrow, if it is a new one; None if it was joined to an earlier one."""
@@ -119,7 +133,22 @@ class Bundler:
         """Something happened that must be seen between two packets."""
         self._open.clear()
 
+    def happen(self, time: float, host: str) -> None:
+        """Something else is drawn at a host."""
+        self._arrive(time)
+        self._happened[host] += 1
+
+    def _arrive(self, now: float) -> None:
+        while self._under_way and self._under_way[0][0] <= now:
+            self._arrived[heapq.heappop(self._under_way)[1]] += 1
+
+    def _seen(self, arrow: Arrow) -> tuple[int, int, int]:
+        # Other packets that arrive at its destination are no cause of what its source sends.
+        source, destination = arrow.source, arrow.destination
+        return self._happened[source], self._happened[destination], self._arrived[source]
+
     def _add_exactly(self, arrow: Arrow) -> Arrow | None:
+        self._arrive(arrow.time)
         stream: Any = arrow.connection
         if stream is None:
             stream = tuple(sorted((arrow.source, arrow.destination)))
@@ -128,11 +157,25 @@ class Bundler:
             (known.kind, known.source, known.fate, known.reason)
             == (arrow.kind, arrow.source, arrow.fate, arrow.reason)
         )
-        if known is not None and same and arrow.kind in IN_RUNS and arrow.time - known.last <= PAUSE:
-            known.join(arrow)
-            return None
+        undisturbed = known is not None and known.seen == self._seen(known)
+        self._sent(arrow)
+        if known is not None and same and arrow.kind in IN_RUNS:
+            if undisturbed and arrow.time - known.last <= PAUSE:
+                known.join(arrow)
+                known.seen = self._seen(known)
+                return None
+            if arrow.time == known.time:
+                known.join(arrow)
+                return None
         self._open[stream] = arrow
+        arrow.seen = self._seen(arrow)
         return arrow
+
+    def _sent(self, arrow: Arrow) -> None:
+        self._happened[arrow.source] += 1
+        self._happened[arrow.destination] += 1
+        if arrow.first_arrival is not None and arrow.source != arrow.destination:
+            heapq.heappush(self._under_way, (arrow.first_arrival, arrow.destination))
 
 
 def is_quiet(event: Event) -> bool:

@@ -96,6 +96,7 @@ class States:
         elif event.kind == "fault":
             fault = str(fields.get("fault", ""))
             if fault == "crash":
+                self._end_all(event.host, event.time)
                 self._begin(("down", event.host), "down", (event.host,), event.time)
             elif fault == "restart":
                 self._finish(("down", event.host), event.time)
@@ -114,6 +115,14 @@ class States:
             bar.end = event.time
             bar.outcome = str(fields.get("outcome", ""))
             bar.text = event.text
+
+    def _end_all(self, host: str, time: float) -> None:
+        """End what goes on at a host that crashes: it will not tell any more."""
+        for key in [key for key in self._requests if key[0] == host]:
+            for bar in self._requests.pop(key):
+                bar.end = time
+        for key in [key for key in self._bands if key[:2] == ("drain", host)]:
+            self._finish(key, time)
 
     def _follow_link(self, fault: str, event: Event) -> None:
         way = (str(event.fields.get("source", "")), str(event.fields.get("destination", "")))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from trioserver import ServerEvent, ShutdownReport
 
+    from ._hosts import Host
     from ._network import Network
 
 
@@ -41,6 +42,9 @@ class Serve:
     At the end of the test each server is shut down, the last one first. The test fails if a handler has
     raised, or if a server has not kept what it promises: no request left and every connection closed (P1),
     and every request accounted for (P3).
+
+    When its host crashes a server is stopped by that, and a restart does not start it again: see `Host.run`.
+    Nothing that it does from then on fails the test.
 
     Args:
       network: Where they serve.
@@ -89,9 +93,10 @@ class Serve:
                 )
             elif arguments or options:
                 raise ConfigError("arguments and options are for a class; this is a server already")
-            served = _Served(server, grace_period, expected_errors)
+            current = self._network.current_host
+            served = _Served(server, current, grace_period, expected_errors)
             self._network.watch(server)
-            await self._nursery.start(server.serve_forever)
+            await self._nursery.start(current.run_once, server.serve_forever)
             self._served.append(served)
         return server
 
@@ -122,7 +127,7 @@ class Serve:
         """
         problems: list[Exception] = []
         for served in reversed(self._served):
-            report = await served.server.shutdown(served.grace_period)
+            report = None if served.crashed() else await served.server.shutdown(served.grace_period)
             problems += served.problems(report)
         if len(problems) > 1:
             return ExceptionGroup("the servers of this test", problems)
@@ -132,10 +137,14 @@ class Serve:
 class _Served:
     """One server, what it told, and what its handlers raised."""
 
-    def __init__(self, server: BaseServer[Any], grace_period: float | None, expected: Any) -> None:
+    def __init__(
+        self, server: BaseServer[Any], host: Host, grace_period: float | None, expected: Any
+    ) -> None:
         self.server = server
+        self._host = host
+        self._crashes = host.crashes
         self.grace_period = grace_period
-        self.errors = HandlerErrors(server)
+        self.errors = HandlerErrors(server, self.crashed)
         self._expected = expected
         self._before = server.statistics()
         self._accepted = 0
@@ -155,9 +164,15 @@ class _Served:
             if (stream := self._streams.get(event.request_id)) is not None and stream.closed:
                 del self._streams[event.request_id]
 
-    def problems(self, report: ShutdownReport) -> list[Exception]:
-        """What a test fails of."""
-        found: list[Exception] = [AssertionError(text) for text in self._broken_promises(report)]
+    def crashed(self) -> bool:
+        """Whether its host has crashed since: what a dead machine does is not looked at."""
+        return self._host.crashes != self._crashes
+
+    def problems(self, report: ShutdownReport | None) -> list[Exception]:
+        """What a test fails of. There is no report after a crash."""
+        found: list[Exception] = []
+        if report is not None and not self.crashed():
+            found += [AssertionError(text) for text in self._broken_promises(report)]
         if (failure := self.errors.failure(expected=self._expected)) is not None:
             found.append(failure)
         return found

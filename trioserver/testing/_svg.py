@@ -12,7 +12,7 @@ from ._scene import build
 from ._scene_packets import Arrow
 from ._svg_arrows import draw_arrow
 from ._svg_page import AXIS, INDENT, WIDEST, Page
-from ._svg_parts import STYLE, box, fit, line, number, seconds, width, write
+from ._svg_parts import STYLE, box, fit, line, number, seconds, width, write, write_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -111,12 +111,12 @@ def _mark(mark: Mark, page: Page) -> Iterator[str]:
         half = width(text) / 2 + 6
         yield line(AXIS, y, middle - half, y, "rule")
         yield line(middle + half, y, page.width - 8, y, "rule")
-        yield write(middle, y + 4, text, f"halo {colour}", anchor="middle", tip=mark.text)
+        yield write_over(middle, y + 4, text, colour, anchor="middle", tip=mark.text)
         return
     x = page.lanes[mark.host]
     yield f'<circle class="{colour}" cx="{number(x)}" cy="{number(y)}" r="3.5"/>'
     text = fit(mark.text, min(page.width - x - INDENT, WIDEST))
-    yield write(x + INDENT, y + 4, text, f"halo {colour}", tip=mark.text)
+    yield write_over(x + INDENT, y + 4, text, colour, tip=mark.text)
 
 
 def _axis(page: Page) -> Iterator[str]:

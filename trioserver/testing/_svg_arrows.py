@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._svg_page import INDENT, WIDEST
-from ._svg_parts import fit, line, number, write
+from ._svg_parts import fit, line, number, write_over
 from ._time_axis import ARRIVAL
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def draw_arrow(arrow: Arrow, page: Page) -> Iterator[str]:
     if start == end:
         yield from _loop(arrow, start, top, page)
         text = fit(arrow.label, page.width - start - 3 * INDENT)
-        yield write(start + 20 + INDENT / 2, top + 4, text, "halo", tip=tip)
+        yield write_over(start + 20 + INDENT / 2, top + 4, text, tip=tip)
         return
     if arrow.arrival is None:
         yield from _lost(arrow, start, start + (end - start) * LOST_AT, top)
@@ -38,9 +38,8 @@ def draw_arrow(arrow: Arrow, page: Page) -> Iterator[str]:
         yield _head(start, top, end, page.end_of(arrow))
     way, anchor = (1, "") if end > start else (-1, "end")
     room = (page.width - start if way > 0 else start) - 2 * INDENT
-    yield write(
-        start + way * INDENT, top - 5, fit(arrow.label, min(room, WIDEST)), "halo", anchor=anchor, tip=tip
-    )
+    label = fit(arrow.label, min(room, WIDEST))
+    yield write_over(start + way * INDENT, top - 5, label, anchor=anchor, tip=tip)
 
 
 def _run(arrow: Arrow, start: float, end: float, top: float, page: Page) -> Iterator[str]:

@@ -11,7 +11,7 @@ CHARACTER = 6.7
 STYLE = """\
 .page{fill:#ffffff}
 text{font:11px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;fill:#1f2328}
-.halo{paint-order:stroke;stroke:#ffffff;stroke-width:3px;stroke-linejoin:round}
+.halo{fill:#ffffff;stroke:#ffffff;stroke-width:3px;stroke-linejoin:round;pointer-events:none}
 .name{font-weight:bold;font-size:13px}
 .dim{fill:#59636e}
 .lane{stroke:#8c959f;fill:none}
@@ -36,7 +36,7 @@ text{font:11px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",mon
 @media (prefers-color-scheme:dark){
 .page{fill:#0d1117}
 text{fill:#e6edf3}
-.halo{stroke:#0d1117}
+.halo{fill:#0d1117;stroke:#0d1117}
 .dim{fill:#9198a1}
 .box{fill:#161b22;stroke:#6e7681}
 .lane,.rule{stroke:#6e7681}
@@ -99,6 +99,15 @@ def write(x: float, y: float, text: str, kind: str = "", *, anchor: str = "", ti
     classes = f' class="{kind}"' if kind else ""
     inside = f"<title>{escape(tip)}</title>" if tip and tip != text else ""
     return f'<text x="{number(x)}" y="{number(y)}"{classes}{place}>{inside}{escape(text)}</text>'
+
+
+def write_over(x: float, y: float, text: str, kind: str = "", *, anchor: str = "", tip: str = "") -> str:
+    """A line of text that may cross lines: first wider, in the colour of the page, then as it is.
+
+    Not one text with ``paint-order``: where that is not known, the outline covers the text.
+    """
+    halo = write(x, y, text, "halo", anchor=anchor).replace("<text ", '<text aria-hidden="true" ', 1)
+    return halo + write(x, y, text, kind, anchor=anchor, tip=tip)
 
 
 def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:

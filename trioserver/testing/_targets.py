@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+_importing: list[str] = []
+"""The modules that `load` imports just now."""
+
 FIXED_HASH_SEED = "0"
 """The ``PYTHONHASHSEED`` of the processes that are started here, unless the environment has one."""
 
@@ -26,6 +29,19 @@ def hash_seed() -> str | None:
     """The ``PYTHONHASHSEED`` that the environment sets; None where each process has a random one."""
     value = os.environ.get("PYTHONHASHSEED", "")
     return value if value.isdecimal() else None
+
+
+def check_may_start_processes() -> None:
+    """Raise ConfigError in the middle of an import by `load`.
+
+    A script that explores when it is imported would do so in each of its processes, which import it, too:
+    each would start others, without end. `multiprocessing` has the same rule.
+    """
+    if _importing:
+        raise ConfigError(
+            f"{_importing[-1]!r} starts processes when it is imported, and each of them imports it: "
+            'put the call of explore() or check_determinism() under: if __name__ == "__main__":'
+        )
 
 
 def name_of(function: Callable[..., Any]) -> str | None:
@@ -82,6 +98,7 @@ def load(name: str) -> Callable[..., Any]:
     module_name, colon, path = name.rpartition(":")
     if not colon or not module_name or not path:
         raise ConfigError(f"the function must be given as package.module:function, not {name!r}")
+    _importing.append(module_name)
     try:
         module = (
             _import_file(module_name) if module_name.endswith(".py") else importlib.import_module(module_name)
@@ -98,6 +115,8 @@ def load(name: str) -> Callable[..., Any]:
         where = traceback.extract_tb(error.__traceback__)[-1]
         what = f"{type(error).__name__} at {where.filename}:{where.lineno}: {error}"
         raise ConfigError(f"importing {module_name!r} failed: {what}") from error
+    finally:
+        _importing.pop()
     function = _look_up(module, path)
     if function is None:
         raise ConfigError(f"module {module_name!r} has no {path!r}")

@@ -39,7 +39,8 @@ class Connection(Handshake):
                 self._end_if_all_is_done()
         kind = segment.kind
         if kind == "DATA":
-            if self.read_shut and self.fin_queued:
+            # What came before, and comes again since our acknowledgement was lost or late, is lost to nobody.
+            if self.read_shut and self.fin_queued and segment.end > self.expected:
                 # RFC 1122 section 4.2.2.13: nobody will read it, so that the peer is told that it is lost.
                 self._send_reset()
                 self.fail(errno.ECONNRESET, "reset: data came after it was closed")
@@ -167,6 +168,9 @@ class Connection(Handshake):
         self.dead = True
         self.connecting = False
         self._stop_timer()
+        if self.listener is not None:  # the handshake was not done yet: nobody will accept it
+            self.listener.forget(self)
+            self.listener = None
         self.outgoing.clear()
         self.in_flight.clear()
         self.out_of_order.clear()

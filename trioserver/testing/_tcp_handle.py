@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from trioserver import format_address
 
@@ -19,6 +19,8 @@ class ListedEnd(Protocol):
     number: int
     local: IPAddress
     remote: IPAddress
+    peer: Any
+    """The other end, listed or not."""
 
     def fail(self, number: int, what: str) -> None:
         """It is over, with this errno."""
@@ -48,7 +50,10 @@ class TCPConnection:
         can still be read, what was under way is lost.
         """
         for end in tuple(self._ends):
-            end.fail(errno.ECONNRESET, "reset by the network")
+            # The server's end is not listed before the client's acknowledgement has reached it.
+            for one in (end, end.peer):
+                if one is not None:
+                    one.fail(errno.ECONNRESET, "reset by the network")
 
     def __repr__(self) -> str:
         return f"<TCPConnection {self.number} {format_address(self.client)} > {format_address(self.server)}>"

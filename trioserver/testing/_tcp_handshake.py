@@ -161,7 +161,4 @@ class Handshake(Receiving):
 
     def _leave_backlog(self) -> None:
         """The client does not want it, or never answers."""
-        if self.listener is not None:
-            self.listener.forget(self)
-            self.listener = None
         self.vanish()

@@ -112,6 +112,10 @@ class Sending(Resending):
         if segment.gap_end and self.in_flight:
             # The peer has what was sent later (RFC 2018), so what is lost before it is missed by now.
             self._resend(segment.gap_end)
+        if self.tries and not self.in_flight:
+            # The window has opened: what is sent now has a timeout of its own, not that of the probes before.
+            self.tries = 0
+            self._stop_timer()
         if self.outgoing or self.fin_queued:
             self._push()
         if self.has_room():

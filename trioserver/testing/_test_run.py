@@ -39,13 +39,17 @@ class TestRun:
     __test__ = False  # it is no test, whatever its name
 
     def __init__(self, seed: int, options: dict[str, Any], inner: Callable[..., Any]) -> None:
-        self.seed = seed
+        self._inner = inner
         self.running = False
+        self.prepare(seed, options)
+
+    def prepare(self, seed: int, options: dict[str, Any]) -> None:
+        """Forget what became of the test before, if it is to be run once more."""
+        self.seed = seed
         self.network: Network | None = None
         self.failure: Exception | None = None
         self.left_open: list[str] = []
         self._options = options
-        self._inner = inner
 
     def __call__(
         self,

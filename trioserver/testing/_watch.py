@@ -8,6 +8,7 @@ import trioserver
 from trioserver import format_address
 
 if TYPE_CHECKING:
+    from ._hosts import Host
     from ._log import EventLog
 
 
@@ -18,11 +19,22 @@ class Watchable(Protocol):
         """Call ``observer`` with every event."""
 
 
-def watch(server: Watchable, host: str, log: EventLog) -> None:
-    """Log what the server tells its observers from now on, as events of a host."""
+def watch(server: Watchable, host: Host, log: EventLog) -> None:
+    """Log what the server tells its observers from now on, as events of a host.
+
+    How a server ends whose host has crashed is not logged: of a machine without power
+    nothing is heard, and what is left of the server says nothing after a restart either.
+    """
     name = type(server).__name__
+    gone = False
 
     def observe(event: trioserver.ServerEvent) -> None:
+        nonlocal gone
+        gone = not host.up or (gone and not isinstance(event, trioserver.ServerStarted))
+        if not gone:
+            add(event, host.name)
+
+    def add(event: trioserver.ServerEvent, host: str) -> None:
         match event:
             case trioserver.RequestAccepted():
                 text = f"{name} request {event.request_id} from {_address(event.client_address)} begins"

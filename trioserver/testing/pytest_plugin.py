@@ -7,7 +7,7 @@ Where trioserver is installed pytest has them without a word. In a checkout it n
     network   a `Network` that is entered, under a mock clock that jumps, all from one seed
     serve     starts servers on it, stops them, and fails the test if one of their handlers did; see `Serve`
 
-    --trioserver-seed=N                         the seed of all tests
+    --trioserver-seed=N                         the seed of all tests, whatever their markers say
     @pytest.mark.trioserver(seed=N, loss=0.1)   the seed of one, and options of its `Network`
 
 The seed of a failing test, and the command that runs it again, are in its report.
@@ -16,6 +16,7 @@ The seed of a failing test, and the command that runs it again, are in its repor
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from ._test_run import TestRun
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator
+    from pathlib import Path
 
     from ._network import Network
 
@@ -40,7 +42,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             "--trioserver-seed",
             type=int,
             metavar="N",
-            help="the seed of trioserver's fixture 'network'; by default another one for each test",
+            help="the seed of trioserver's fixture 'network', whatever the marker says; "
+            "by default the marker's, or another one for each test",
         )
 
 
@@ -61,8 +64,16 @@ def pytest_runtest_makereport(
     report = yield
     run = item.stash.get(_RUN, None)
     if run is not None and report.failed:
-        report.sections.append(("trioserver", run.report(item.nodeid)))
+        report.sections.append(("trioserver", run.report(_argument_for(item))))
     return report
+
+
+def _argument_for(item: pytest.Item) -> str:
+    """What names the test where pytest was started, which need not be the folder that node ids begin at."""
+    path: str | Path = item.path
+    with contextlib.suppress(ValueError):  # on another drive
+        path = os.path.relpath(path, item.config.invocation_params.dir)
+    return f"{path}::{item.nodeid.partition('::')[2]}"
 
 
 @pytest.fixture
@@ -77,13 +88,24 @@ def _trioserver_run(request: pytest.FixtureRequest) -> TestRun:
         )
     options: dict[str, Any] = {}
     for marker in reversed(list(item.iter_markers("trioserver"))):  # the closest one last
+        if marker.args:
+            pytest.fail(
+                "the marker trioserver takes its arguments by name, as in trioserver(seed=1, loss=0.1), "
+                f"not {marker.args!r}",
+                pytrace=False,
+            )
         options.update(marker.kwargs)
-    seed = options.pop("seed", None)
+    seed, marked = request.config.getoption("--trioserver-seed"), options.pop("seed", None)
     if seed is None:
-        seed = request.config.getoption("--trioserver-seed")
+        seed = marked
     if seed is None:
         seed = random.SystemRandom().randrange(2**32)
     runs = (marker.kwargs["run"] for marker in item.iter_markers("trio") if "run" in marker.kwargs)
+    again: TestRun | None = item.stash.get(_RUN, None)
+    if again is not None:
+        # Other plugins run a test that failed once more; pytest-trio then runs it as it did before.
+        again.prepare(seed, options)
+        return again
     run = TestRun(seed, options, next(runs, None) or trio.run)
     item.stash[_RUN] = run
     item.add_marker(pytest.mark.trio(run=run), append=False)
