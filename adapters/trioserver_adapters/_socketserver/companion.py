@@ -127,6 +127,9 @@ class Companion:
                 self._background = background  # not before it runs: nobody would come back from its waits
                 self._finalizer = weakref.finalize(self._server(), background.thread.stop_soon)
                 self._finalizer.atexit = False  # the thread sees to that itself
+                if self._pending:  # begun while trio did not run
+                    self._adopts_later = True
+                    background.thread.soon(self._begin_adopting, background)
             return self._background
 
     def stop(self) -> None:
@@ -241,13 +244,13 @@ class Companion:
             return False
         if (fd := fileno()) < 0 and stopping():
             return False
-        if is_readable(fd):
-            self._busy = True
-        elif self._busy:
+        ready = is_readable(fd)
+        if not ready and self._busy:
             # Trio would have to be asked, and to answer: that takes as long, and more of the processor.
             with self._looks:
-                self._busy = not self.closed and is_readable(fd, _FOLLOWS_WITHIN)
-        return self._busy
+                ready = not self.closed and is_readable(fd, _FOLLOWS_WITHIN)
+        self._busy = ready
+        return ready  # not the attribute: another thread that serves may have seen another request
 
     def wait_woken(self, condition: Callable[[], bool]) -> None:
         """Wait until ``condition()`` is true: it is looked at when `wake` was called."""
@@ -324,6 +327,8 @@ class Companion:
             background = self.start()
             with contextlib.suppress(trioserver.ServerClosed):  # the last one has ended meanwhile
                 background.call(background.owner.end_requests, grace_period)
+                with contextlib.suppress(trioserver.AlreadyServing):  # another call of this was faster
+                    background.start()  # one that a pool begins only now is owned, too
 
     def _has_room(self) -> bool:
         limit: int | None = getattr(self._server(), "max_requests", None) if self.limited else None

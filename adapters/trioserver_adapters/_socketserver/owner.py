@@ -73,8 +73,8 @@ class InThread(Owned):
 
     def begin(self, request: Any) -> None:
         """Its request is this one; another one when a subclass has wrapped it."""
-        self.begun = True
-        if self._request is not request:
+        known, self.begun = self.begun, True
+        if self._request is not request and (not known or isinstance(request, socket.socket)):
             self._request = request
             self._identity = _identity(request)
 
@@ -88,6 +88,7 @@ class InThread(Owned):
     def finish(self, soon: Callable[..., object]) -> None:
         """It has ended; for its thread."""
         self.ended = True
+        self._request = None
         if self._event is not None:  # or the one who adopts it will see; one of us sees the other
             soon(self._event.set)
 
@@ -97,22 +98,29 @@ class InThread(Owned):
             await self._event.wait()
 
     async def stop(self) -> None:
-        if isinstance(self._request, socket.socket):
+        request, identity = self._request, self._identity
+        if isinstance(request, socket.socket):
             with contextlib.suppress(OSError):  # it was closed, or the client is gone
                 # Not the method of an SSLSocket, which another thread is using.
-                if self._request.fileno() != -1:
-                    socket.socket.shutdown(self._request, socket.SHUT_RDWR)
-                elif self._identity is not None:
-                    self._shut_down_detached(*self._identity)
+                if request.fileno() != -1:
+                    socket.socket.shutdown(request, socket.SHUT_RDWR)
+                elif identity is not None:
+                    _shut_down_detached(request, *identity)
         if not self._daemon:
             await self.wait()
 
-    def _shut_down_detached(self, fd: int, mark: object) -> None:
-        """The handler has closed it, or has wrapped it, in TLS, say: then the descriptor is the same."""
-        # A copy, which nobody can close and use again while it is looked at.
-        with socket.socket(self._request.family, self._request.type, fileno=os.dup(fd)) as copy:
-            if _mark(copy) == mark:
-                copy.shutdown(socket.SHUT_RDWR)
+
+def _shut_down_detached(request: socket.socket, fd: int, mark: object) -> None:
+    """The handler has closed it, or has wrapped it, in TLS, say: then the descriptor is the same."""
+    copy = os.dup(fd)  # which nobody can close and use again while it is looked at
+    try:
+        sock = socket.socket(request.family, request.type, fileno=copy)
+    except OSError:  # no socket at all has the number now
+        os.close(copy)
+        return
+    with sock:
+        if _mark(sock) == mark:
+            sock.shutdown(socket.SHUT_RDWR)
 
 
 def _identity(request: object) -> tuple[int, object] | None:
@@ -130,7 +138,10 @@ if sys.platform == "linux":
 
     def _mark(sock: socket.socket) -> object:
         """What no other socket has: the kernel's cookie. Unlike fstat() this keeps the GIL."""
-        return socket.socket.getsockopt(sock, socket.SOL_SOCKET, _SO_COOKIE, 8)
+        try:
+            return socket.socket.getsockopt(sock, socket.SOL_SOCKET, _SO_COOKIE, 8)
+        except OSError:  # Linux before 4.12, and what emulates it
+            return os.fstat(sock.fileno()).st_ino
 
 else:
 

@@ -28,7 +28,7 @@ else:
 
 
 _current = threading.local()
-"""Has ``served``, what this thread serves: a companion and its request."""
+"""Has ``served``, what this thread serves: a companion, its request, and what it has served before that."""
 
 
 class Threads(list[threading.Thread]):
@@ -41,7 +41,19 @@ class Threads(list[threading.Thread]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.starting = threading.RLock()  # a signal handler may close the server, too
+        self._renew()
+
+    def _renew(self) -> None:
+        self._process = this_process()
+        self._starting = threading.RLock()  # a signal handler may close the server, too
+
+    @property
+    def starting(self) -> Any:
+        """The lock; in a forked child another one, since a thread that is not there may hold the parent's."""
+        if self._process is not this_process():
+            self._renew()
+            self.clear()  # none of the parent's runs here
+        return self._starting
 
     def append(self, thread: threading.Thread) -> None:
         """Keep a thread, unless it is a daemon."""
@@ -122,7 +134,7 @@ class ThreadingMixIn(_Base):
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """What a thread does: as ``process_request`` of `BaseServer`, and handles the errors."""
         companion = companion_of(self)
-        whose, owned = getattr(_current, "served", (None, None))
+        whose, owned, _ = getattr(_current, "served", None) or (None, None, None)
         if owned is None or owned.taken or whose is not companion:  # a pool calls this: it was not counted
             owned = self.__count(companion, client_address, threading.current_thread().daemon)
             serve(companion, owned, self.__serve, request, client_address)
@@ -153,7 +165,7 @@ class ThreadingMixIn(_Base):
 
     def __own(self, request: Any) -> InThread:
         """Let trio own what this thread serves; a subclass may have wrapped the request meanwhile."""
-        companion, owned = _current.served
+        companion, owned, _ = _current.served
         known = owned.begun
         owned.begin(request)
         if not known:
@@ -172,7 +184,7 @@ class ThreadingMixIn(_Base):
         companion.limited = True
         daemon = self.daemon_threads
         if self.block_on_close and "_threads" not in vars(self):
-            vars(self)["_threads"] = Threads()
+            vars(self).setdefault("_threads", Threads())  # of two loops one wins
         owned = self.__count(companion, client_address, daemon)
         function = self.process_request_thread
         if getattr(function, "__func__", None) is not _process_request_thread and defers_handshake(self):
@@ -183,6 +195,10 @@ class ThreadingMixIn(_Base):
 
         thread: threading.Thread | None = None
         try:
+            # Here, and not in its thread: `server_close` may come before that does, and an override need not
+            # call ours.
+            owned.begin(request)
+            companion.own(owned)
             if self.reuse_threads:
                 work = partial(process_request_thread, request, client_address)
                 worker = self.__workers().start(work, daemon=daemon)
@@ -196,6 +212,7 @@ class ThreadingMixIn(_Base):
                     self._threads.append(thread)
                     thread.start()
         except BaseException:  # no more threads can be started
+            owned.finish(companion.soon)
             companion.end(owned)
             if thread is not None:
                 self._threads.discard(thread)
@@ -221,9 +238,11 @@ class ThreadingMixIn(_Base):
         if grace_period is None:
             grace_period = self.grace_period
         if grace_period is not None:
-            whose, owned = getattr(_current, "served", (None, None))
-            if owned is not None and whose is companion:
-                owned.wait_no_more()  # a handler closes its server: it would wait for itself
+            served = getattr(_current, "served", None)
+            while served is not None:
+                whose, owned, served = served
+                if whose is companion:
+                    owned.wait_no_more()  # a handler closes its server: it would wait for itself
             companion.end_requests(grace_period)
         workers: Workers | None = vars(self).get("_ThreadingMixIn__idle_workers")
         if workers is not None:
@@ -244,11 +263,11 @@ def serve(
 ) -> None:
     """Serve a request that was counted; then it counts no longer, also where a subclass serves it."""
     before = getattr(_current, "served", None)
-    _current.served = companion, owned
+    _current.served = companion, owned, before
     try:
         function(request, client_address)
     finally:
-        _current.served = before or (None, None)
+        _current.served = before
         owned.finish(companion.soon)
         companion.end(owned)
 

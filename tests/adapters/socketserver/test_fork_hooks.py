@@ -1,0 +1,31 @@
+"""Hooks of a fork that come before ours."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from .kit import SECONDS
+
+PROGRAM = """
+import os, threading, time
+servers = []
+os.register_at_fork(after_in_child=lambda: [server.server_close() for server in servers])
+from trioserver_adapters import socketserver
+servers.append(socketserver.ThreadingTCPServer(("127.0.0.1", 0), print))
+thread = threading.Thread(target=servers[0].serve_forever)
+thread.start()
+time.sleep(0.2)
+pid = os.fork()
+if not pid:
+    os._exit(servers[0].fileno() != -1)
+print(os.waitpid(pid, 0)[1], flush=True)
+servers[0].shutdown()
+servers[0].server_close()
+"""
+
+
+def test_server_close_in_a_fork_hook_that_was_registered_first_then_it_knows_of_the_fork() -> None:
+    """Hooks in children run in the order of their registration."""
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=SECONDS)
+    assert (done.stdout.strip(), "Error" in done.stderr) == ("0", False), done.stderr
