@@ -145,7 +145,7 @@ def test_server_close_when_requests_run_then_the_loop_ends_and_they_are_waited_f
 @pytest.mark.parametrize("module", ["trioserver_adapters.socketserver"], indirect=True)
 @isolated
 def test_shutdown_when_the_server_was_closed_while_serving_then_returns(module: Any, patience: float) -> None:
-    """A program that does both, in either order, does not hang; the standard library's does, but not always."""
+    """A program that does both does not hang; with the standard library it does, but not always."""
     server = module.ThreadingTCPServer(ADDRESS, echo)
     thread = start(server, POLL_INTERVAL)
     assert ask(server, b"hello") == b"hello"
