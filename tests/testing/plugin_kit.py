@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
+PLUGIN = ["-p", "trioserver.testing.pytest_plugin", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+"""What loads it. Where it is installed, the pytest around this one has imported it already: a warning."""
+
 HEADER = """
 import pytest
 import trio
@@ -30,6 +33,4 @@ def run_tests(pytester: pytest.Pytester, source: str, *arguments: str) -> pytest
     """Run test functions, in which some names are known, in this process."""
     pytester.makeini("[pytest]\ntrio_mode = true\nfilterwarnings = error\n")
     pytester.makepyfile(HEADER + source)
-    return pytester.runpytest_inprocess(
-        "-p", "trioserver.testing.pytest_plugin", "-p", "no:cacheprovider", *arguments
-    )
+    return pytester.runpytest_inprocess(*PLUGIN, "-p", "no:cacheprovider", *arguments)

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from .plugin_kit import run_tests
+from .plugin_kit import PLUGIN, run_tests
 
 pytest_plugins = ["pytester"]
 
@@ -68,7 +68,7 @@ def test_report_when_a_test_fails_then_it_has_the_seed_and_replays(pytester: pyt
     first = section(result)
     match = re.search(r"pytest (\S+::test_fails) (--trioserver-seed=\d+)\n", first)
     assert match is not None
-    again = pytester.runpytest_inprocess("-p", "trioserver.testing.pytest_plugin", *match.groups())
+    again = pytester.runpytest_inprocess(*PLUGIN, *match.groups())
     assert section(again) == first
     other = run_tests(pytester, FAILING)
     assert section(other) != first
