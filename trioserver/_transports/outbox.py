@@ -51,7 +51,7 @@ class Outbox:
         self._parts: list[bytes] = []
         self._flushed: trio.Event | None = None
         self._error: Exception | None = None
-        self.told = False
+        self.told: bool = False
         """Whether something went wrong, and whoever wrote was told."""
         self.size: int = 0
 

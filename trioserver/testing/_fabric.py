@@ -66,9 +66,9 @@ class Fabric:
         check_count("seed", seed)
         check_flag("log_packets", log_packets)
         self.seed: int = seed
-        self.random = random.Random(seed)
-        self.log = EventLog(self._elapsed)
-        self.wire = Wire(self.random, self.log, options, self._failed, log_packets=log_packets)
+        self.random: random.Random = random.Random(seed)
+        self.log: EventLog = EventLog(self._elapsed)
+        self.wire: Wire = Wire(self.random, self.log, options, self._failed, log_packets=log_packets)
         self.hosts: dict[str, Host] = {}
         self.open_connections: dict[int, Connection] = {}
         self._by_name: dict[str, Host] = {}  # lower case

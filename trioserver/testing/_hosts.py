@@ -74,10 +74,10 @@ class Host:
         fds: Iterator[int],
         cut_off: Callable[[Host], int],
     ) -> None:
-        self.name = name
-        self.addresses = addresses
-        self.up = True
-        self.crashes = 0
+        self.name: str = name
+        self.addresses: list[str] = addresses
+        self.up: bool = True
+        self.crashes: int = 0
         # For the sockets, each part of which knows what it keeps there. All of it is gone after a crash.
         self.tcp: dict[Any, Any] = {}
         self.udp: dict[Any, Any] = {}

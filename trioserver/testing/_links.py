@@ -64,22 +64,22 @@ class Link:
     __slots__ = ("_free_at", "delay", "held", "last", "options", "partitioned", "plain")
 
     def __init__(self, options: LinkOptions) -> None:
-        self.partitioned = False
+        self.partitioned: bool = False
         self.held: list[Any] | None = None
-        self.last = 0.0
+        self.last: float = 0.0
         self._free_at = 0.0  # when the packets that were sent so far have left
         self.set(options)
 
     def set(self, options: LinkOptions) -> None:
         """Treat packets this way from now on."""
-        self.options = options
-        self.delay = 0.0 if callable(options.latency) else options.latency
+        self.options: LinkOptions = options
+        self.delay: float = 0.0 if callable(options.latency) else options.latency
         self.update()
 
     def update(self) -> None:
         """Find ``plain`` again, after a change."""
         options = self.options
-        self.plain = not (
+        self.plain: bool = not (
             self.partitioned
             or self.held is not None
             or callable(options.latency)

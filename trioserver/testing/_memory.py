@@ -34,7 +34,7 @@ class MemoryEndpoint:
         self.type = socket.SOCK_STREAM
         self.proto = 0
         self.peer: MemoryEndpoint | None = None
-        self.closed = False
+        self.closed: bool = False
         self._name = name
         self._options: dict[tuple[int, int], Any] = {}
         self._incoming = bytearray()

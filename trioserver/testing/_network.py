@@ -89,7 +89,7 @@ class Network(Faults):
             latency=latency, bandwidth=bandwidth, loss=loss, duplication=duplication, reordering=reordering
         )
         super().__init__(seed, options, log_packets=log_packets)
-        self.dns = DNS(self)
+        self.dns: DNS = DNS(self)
         self._pump: trio.CancelScope | None = None
         self._before: tuple[trio.abc.SocketFactory | None, trio.abc.HostnameResolver | None] | None = None
 

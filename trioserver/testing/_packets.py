@@ -59,13 +59,13 @@ class Packet:
     ) -> None:
         self.protocol = protocol
         self.kind = kind
-        self.source = source
-        self.destination = destination
-        self.sender = sender
-        self.receiver = receiver
-        self.data = data
-        self.connection = connection
-        self.number = 0  # the wire counts
+        self.source: Any = source
+        self.destination: Any = destination
+        self.sender: Host = sender
+        self.receiver: Host = receiver
+        self.data: bytes = data
+        self.connection: int | None = connection
+        self.number: int = 0  # the wire counts
 
     def __repr__(self) -> str:
         return describe(self.protocol, self.kind, self.source, self.destination, len(self.data))
@@ -101,7 +101,7 @@ class Deliver(Verdict):
     def __init__(self, delay: float) -> None:
         check_seconds("delay", delay)
         super().__init__(f"Deliver({delay:g})")
-        self.delay = delay
+        self.delay: float = delay
 
 
 Rule: TypeAlias = Callable[[Packet], Verdict]
