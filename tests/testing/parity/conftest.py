@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import socket
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from .differences import DIFFERENCES
 from .worlds import KernelWorld, NetworkWorld, World
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def has_ipv6() -> bool:
@@ -39,3 +43,9 @@ def ipv6(world: World) -> None:
     """Skip the test where it would need an IPv6 that the kernel does not have."""
     if isinstance(world, KernelWorld) and not has_ipv6():
         pytest.skip("this machine has no IPv6")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """A path where nothing is."""
+    return str(tmp_path / "s")

@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 import socket
-from socket import AF_UNIX, SOCK_DGRAM
-from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
-from .worlds import Socket, World, background, parity
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    """A path where nothing is."""
-    return str(tmp_path / "s")
-
-
-async def datagrams(world: World, path: str | bytes) -> Socket:
-    """A datagram socket at a path."""
-    return await world.bound(path, family=AF_UNIX, kind=SOCK_DGRAM)
-
-
-async def connected(world: World, path: str) -> tuple[Socket, Socket]:
-    """A receiver, and a sender that is connected to it and has no name."""
-    receiver, sender = await datagrams(world, path), world.socket(AF_UNIX, SOCK_DGRAM)
-    await sender.connect(path)
-    return sender, receiver
+from .unix_kit import connected, datagrams
+from .worlds import World, background, parity
 
 
 @parity

@@ -5,27 +5,13 @@ from __future__ import annotations
 import errno
 import socket
 from socket import AF_UNIX
-from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 from .kit import fails_with, receive_all, receive_exactly
-from .worlds import Socket, World, background, parity
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    """A path where nothing is."""
-    return str(tmp_path / "s")
-
-
-async def unix_pair(world: World, path: str) -> tuple[Socket, Socket]:
-    """Connected streams."""
-    return await world.pair(path, family=AF_UNIX)
+from .unix_kit import unix_pair
+from .worlds import World, background, parity
 
 
 @parity

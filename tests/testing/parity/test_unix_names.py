@@ -11,21 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .kit import fails_with
-from .worlds import Socket, World, parity
+from .worlds import World, parity
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    """A path where nothing is."""
-    return str(tmp_path / "s")
-
-
-async def unix_pair(world: World, path: str) -> tuple[Socket, Socket]:
-    """Connected streams."""
-    return await world.pair(path, family=AF_UNIX)
 
 
 @parity
