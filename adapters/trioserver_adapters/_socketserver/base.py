@@ -192,7 +192,9 @@ class BaseServer:
             timeout = min(timeout, self.timeout)
         companion = companion_of(self)
         with companion.needed():
-            signal = companion.wait_readable(self.__fileno, timeout, lambda: False)
+            signal = Signal.READY
+            if not companion.is_ready(self.__fileno, lambda: False):
+                signal = companion.wait_readable(self.__fileno, timeout, lambda: False)
             if signal is Signal.EXPIRED:
                 return self.handle_timeout()
             if signal is Signal.READY:

@@ -206,13 +206,11 @@ class Companion:
     def wait_readable(
         self, fileno: Callable[[], int], timeout: float | None, stopping: Callable[[], bool]
     ) -> Signal:
-        """Wait until a request can be taken: one is there, there is room for it, and no pause.
+        """Wait until a request can be taken, where `is_ready` says no: one is there, there is room, no pause.
 
         ``EXPIRED`` after ``timeout`` seconds; ``WOKEN`` when ``stopping()`` is true, or the descriptor
         closed, which is looked at when `wake` was called.
         """
-        if self.is_ready(fileno, stopping):
-            return Signal.READY
         if timeout is not None and timeout <= 0:
             return Signal.EXPIRED
         try:
