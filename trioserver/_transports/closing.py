@@ -20,6 +20,7 @@ _DISCARD_BYTES: Final = 65536
 _FIRST_PAUSE: Final = 0.01
 
 
+@trio.lowlevel.enable_ki_protection  # as whatever calls ``wait_readable`` of an endpoint
 async def discard_input(endpoint: Endpoint, *, timeout: float, max_bytes: int) -> None:
     """Close the sending half, then read until the peer is done.
 

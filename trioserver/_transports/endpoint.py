@@ -34,7 +34,8 @@ class Endpoint(Protocol):
     the ``OSError`` of the system call otherwise. The ``wait`` functions are checkpoints. They may return
     early, so that the caller looks again and finds nothing. They raise ``trio.BusyResourceError`` when
     another task waits for the same, and ``trio.ClosedResourceError`` when the endpoint is closed, before or
-    meanwhile, or `interrupt` is called.
+    meanwhile, or `interrupt` is called. They may be plain functions that return what is to be awaited, at once: so
+    they are called where Ctrl-C does not strike.
     """
 
     @property
@@ -98,16 +99,13 @@ class KernelEndpoint:
     Takes ownership of the socket and makes it non-blocking.
     """
 
-    __slots__ = ("socket",)
-
-    @property
-    def short_means_empty(self) -> bool:
-        """True: trio's waiting is level-triggered, and ends at once where there is more."""
-        return True
+    __slots__ = ("short_means_empty", "socket")
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self.socket = sock
+        # trio's waiting is level-triggered, and ends at once where there is more.
+        self.short_means_empty: bool = True
 
     def recv_nowait(self, max_bytes: int) -> bytes:
         """Receive at most so many bytes."""

@@ -25,6 +25,7 @@ from .endpoint import KernelEndpoint
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Awaitable
 
     from _typeshed import ReadableBuffer
 
@@ -73,14 +74,15 @@ class EpollEndpoint(KernelEndpoint):
         "_readable",
         "_reader",
         "_registered",
-        "_short_means_empty",
         "_writable",
         "_writer",
     )
 
     def __init__(self, sock: socket.socket, poller: Poller, *, short_means_empty: bool = True) -> None:
         super().__init__(sock)
-        self._short_means_empty = short_means_empty
+        # False where a receive may stop early: at a descriptor that is passed, at urgent data. What is behind that
+        # came in the same event, and there would not be another one for it.
+        self.short_means_empty = short_means_empty
         self._poller = poller
         self._registered = False
         self._closed = False
@@ -88,14 +90,6 @@ class EpollEndpoint(KernelEndpoint):
         self._writer: trio.lowlevel.Task | None = None
         self._readable = self._ended = False
         self._writable = True  # until the kernel says otherwise: so it stays when nobody sends
-
-    @property
-    def short_means_empty(self) -> bool:
-        """False where a receive may stop early: at a descriptor that is passed, at urgent data.
-
-        What is behind that came in the same event, and there would not be another one for it.
-        """
-        return self._short_means_empty
 
     # What the two below find out makes all earlier events old news, since events are only looked at between
     # the turns of tasks: whatever happens from here on is a new event.
@@ -108,7 +102,7 @@ class EpollEndpoint(KernelEndpoint):
             # With nothing to read, an end that was seen was another socket's; see `Poller.forget`.
             self._readable = self._ended = False
             raise
-        if len(data) < max_bytes and self._short_means_empty:
+        if len(data) < max_bytes and self.short_means_empty:
             self._readable = False
         return data
 
@@ -120,14 +114,16 @@ class EpollEndpoint(KernelEndpoint):
             self._writable = False
             raise
 
-    # Safe from Ctrl-C: half registered, an endpoint would be of no use to ``finish``.
+    # Plain functions that return what is to be awaited, since each coroutine between a handler and trio costs every
+    # idle connection a fifth of a kilobyte, and every wait a little time. Between the call and the await the endpoint
+    # has a waiter that does not sleep yet: what calls them has to be safe from Ctrl-C, as they are.
+
     @trio.lowlevel.enable_ki_protection
-    async def wait_readable(self) -> None:
+    def wait_readable(self) -> Awaitable[None]:
         """Wait until a receive would do something."""
         if self._readable or self._ended:
             self._readable = False
-            await trio.lowlevel.checkpoint()
-            return
+            return trio.lowlevel.checkpoint()
         if self._closed:
             raise trio.ClosedResourceError("this socket was closed")
         if self._reader is not None:
@@ -136,14 +132,13 @@ class EpollEndpoint(KernelEndpoint):
             self._poller.register(self)
             self._registered = True
         self._reader = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(self._abort_read)
+        return trio.lowlevel.wait_task_rescheduled(self._abort_read)
 
     @trio.lowlevel.enable_ki_protection
-    async def wait_writable(self) -> None:
+    def wait_writable(self) -> Awaitable[None]:
         """Wait until a send would do something."""
         if self._writable:
-            await trio.lowlevel.checkpoint()
-            return
+            return trio.lowlevel.checkpoint()
         if self._closed:
             raise trio.ClosedResourceError("this socket was closed")
         if self._writer is not None:
@@ -152,7 +147,7 @@ class EpollEndpoint(KernelEndpoint):
             self._poller.register(self)
             self._registered = True
         self._writer = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(self._abort_write)
+        return trio.lowlevel.wait_task_rescheduled(self._abort_write)
 
     def _abort_read(self, _: Any) -> trio.lowlevel.Abort:
         self._reader = None
@@ -168,7 +163,7 @@ class EpollEndpoint(KernelEndpoint):
             if events & _ENDED:
                 self._ended = True
             if events & _URGENT:
-                self._short_means_empty = False
+                self.short_means_empty = False
             if (task := self._reader) is not None:
                 self._reader = None
                 trio.lowlevel.reschedule(task, _WOKEN)

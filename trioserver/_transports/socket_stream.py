@@ -113,6 +113,38 @@ class SocketStream(RequestStream):
 
     # Receiving.
 
+    def receive_now(self, max_bytes: int = RECEIVE_BYTES) -> bytes | None:
+        """Receive without waiting; ``None`` where that takes more than one receive."""
+        if self._drained or self.budget <= 0:
+            return None
+        self.budget -= 1
+        endpoint = self._endpoint
+        try:
+            data = endpoint.recv_nowait(max_bytes)
+        except BlockingIOError:
+            self._drained = True
+            return None
+        except OSError as error:
+            raise self._translate(error) from self._peer_error or error
+        if not data:
+            self.end_of_stream = True
+            return data
+        # After a receive that did not fill its buffer the next one would find nothing: wait at once, and save the
+        # exception. Another byte may have come meanwhile; then the wait ends at once.
+        self._drained = len(data) < max_bytes and endpoint.short_means_empty
+        self.bytes_received += len(data)
+        return data
+
+    def wait_input(self, max_bytes: int = RECEIVE_BYTES) -> Awaitable[bool | None]:
+        """What to await where `receive_now` said ``None``: just the socket, if there is no timeout to keep."""
+        if not self._drained or self._timeout is not None:
+            return self.fill(max_bytes)
+        self._drained = False
+        self.budget = OPERATIONS_PER_CHECKPOINT
+        return self._endpoint.wait_readable()
+
+    # Safe from Ctrl-C, as whatever calls ``wait_readable`` of an endpoint.
+    @trio.lowlevel.enable_ki_protection
     async def fill(
         self,
         max_bytes: int = RECEIVE_BYTES,
@@ -126,32 +158,20 @@ class SocketStream(RequestStream):
                 await outbox.flush()
             else:  # does not wait: a peer that sends first and reads later must not hold up reading
                 self.flusher.flush(outbox)
-        # Written out flat: it is the path of every request, and each coroutine more would show.
+        # Written out flat: it is the path of many requests, and each coroutine more would show.
         looked = False
         deadline = _NEVER
         while True:
-            endpoint = self._endpoint  # each time: while this one waited it may have become a TLS endpoint
-            # After a receive that did not fill its buffer the next one would find nothing: wait at once,
-            # and save the exception. Another byte may have come meanwhile; then the wait ends at once.
             if not self._drained:
-                self.budget -= 1
-                if self.budget < 0:  # P10, and before the bytes are taken: a cancellation loses none
+                if self.budget <= 0:  # P10, and before the bytes are taken: a cancellation loses none
                     self.budget = OPERATIONS_PER_CHECKPOINT
                     await trio.lowlevel.checkpoint()
-                try:
-                    data = endpoint.recv_nowait(max_bytes)
-                except BlockingIOError:
-                    looked = True
-                except OSError as error:
-                    raise self._translate(error) from self._peer_error or error
-                else:
-                    if not data:
-                        self.end_of_stream = True
-                        return False
-                    self._drained = len(data) < max_bytes and endpoint.short_means_empty
-                    self.bytes_received += len(data)
-                    self.buffer.append(data)
-                    return True
+                looked = True
+                if (data := self.receive_now(max_bytes)) is not None:
+                    if data:
+                        self.buffer.append(data)
+                    return not self.end_of_stream
+            endpoint = self._endpoint  # each time: while this one waited it may have become a TLS endpoint
             self._drained = False
             if until_drain and self._draining:
                 if looked:
@@ -305,6 +325,7 @@ class SocketStream(RequestStream):
 
     # Waiting.
 
+    @trio.lowlevel.enable_ki_protection
     async def _wait(
         self,
         wait: Callable[[], Awaitable[None]],

@@ -23,6 +23,7 @@ from .receive_buffer import ReceiveBuffer
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Awaitable
 
     from _typeshed import ReadableBuffer
 
@@ -131,6 +132,22 @@ class RequestStream(trio.abc.HalfCloseableStream):
 
         Sends what is gathered before it waits. With ``until_drain`` it is false, too, when it would have to
         wait and the server drains. ``timeout`` is used in place of the stream's own, for this wait alone.
+        """
+
+    # `fill` without its coroutine, for the shortest path of a reader.
+
+    @abc.abstractmethod
+    def receive_now(self, max_bytes: int = RECEIVE_BYTES) -> bytes | None:
+        """Receive without waiting, past the buffer, where the caller puts it behind what is there.
+
+        ``None``: ask `wait_input` what to await, or call `fill`.
+        """
+
+    @abc.abstractmethod
+    def wait_input(self, max_bytes: int = RECEIVE_BYTES) -> Awaitable[bool | None]:
+        """What to await, at once, where `receive_now` said ``None``. Its result is `fill`'s, or ``None``: try again.
+
+        It may raise ``trio.ClosedResourceError`` when it was only interrupted: try again, too.
         """
 
     @abc.abstractmethod
