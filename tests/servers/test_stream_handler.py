@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -113,6 +113,20 @@ async def test_disable_nagle_algorithm_when_set_then_so_is_tcp_nodelay(disable: 
     async with serving(Handler).running() as server, client_of(server) as client:
         assert await receive_all(client) == b""
     assert [bool(option) for option in options] == [disable]
+
+
+async def test_disable_nagle_algorithm_when_the_socket_listened_before_then_it_holds_all_the_same() -> None:
+    """With socket activation connections are made before the server has the socket: TCP_NODELAY there too."""
+    options = []
+
+    async def handler(request: trioserver.RequestStream, client_address: Any, server: Any) -> None:
+        options.append(request.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    with socket.create_connection(listening.getsockname()):
+        server = trioserver.TCPServer(None, handler, sock=listening)
+        await server.handle_request()
+    assert [bool(option) for option in options] == [True]
 
 
 async def test_max_line_bytes_when_passed_then_limit_exceeded_and_a_debug_line(

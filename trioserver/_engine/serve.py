@@ -93,6 +93,8 @@ async def _serve(engine: Engine, hooks: Hooks, record: Request[Any]) -> None:
                     await handshake
                 record.enter(RequestState.RUNNING)
                 await hooks.process_request(request, client_address)
+                if record.stream is not None and record.stream.outbox is not None:
+                    await record.stream.flush_gathered()
                 record.outcome = Outcome.FINISHED
         except BaseException as exc:
             if isinstance(exc, TransportError) and record.state is RequestState.HANDSHAKE:

@@ -94,6 +94,8 @@ class ServerHooks(Generic[RequestT]):
     def finish_request(self, request: RequestT, client_address: Any) -> Awaitable[object]:
         """Call the handler, ``self.RequestHandlerClass(request, client_address, self)``. To be awaited."""
         handler = self.RequestHandlerClass(request, client_address, self)
+        if (in_short := getattr(handler, "_in_short", None)) is not None:
+            return in_short()  # type: ignore[no-any-return]
         if not hasattr(handler, "__await__"):
             raise TypeError(
                 f"RequestHandlerClass {self.RequestHandlerClass!r} returned {handler!r}, which can not be "

@@ -210,7 +210,11 @@ class StreamServer(SocketServer[RequestStream, ListenerGroup]):
 
     async def get_request(self) -> tuple[RequestStream, Any]:
         """Accept a connection, waiting if there is none. No checkpoint once it is accepted (P2)."""
-        endpoint, client_address = await self._bound().accept()
+        group = self._group or self._bound()
+        try:
+            endpoint, client_address = group.accept_nowait()
+        except BlockingIOError:
+            endpoint, client_address = await group.accept()
         engine = self._engine
         return SocketStream(endpoint, watch=engine.deadlines, flusher=engine.flusher), client_address
 
@@ -230,6 +234,9 @@ class StreamServer(SocketServer[RequestStream, ListenerGroup]):
 
         Waits for that at most ``linger_timeout`` seconds; then, or when cancelled, calls `close_request`.
         """
+        if request.may_be_closed:
+            await self.close_request(request)
+            return
         try:
             await request.close_gracefully(timeout=self.linger_timeout, max_bytes=self.max_linger_bytes)
         finally:

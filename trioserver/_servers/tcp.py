@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .._transports.endpoint import disable_nagle
 from .._transports.listeners import ListenerGroup
 from .._transports.open_tcp import check_address, open_tcp_endpoints
 from .._transports.stream import RequestStream
@@ -101,12 +100,6 @@ class TCPServer(BindsToIP[RequestStream, ListenerGroup], StreamServer):
             sock=sock,
             **options,  # type: ignore[misc]  # the base class looks the names up in _option_types
         )
-
-    async def get_request(self) -> tuple[RequestStream, Any]:
-        """Accept a connection, waiting if there is none. No checkpoint once it is accepted (P2)."""
-        stream, client_address = await super().get_request()
-        disable_nagle(stream.socket)
-        return stream, client_address
 
     async def _bind(self) -> list[ListeningEndpoint]:
         return await open_tcp_endpoints(

@@ -34,8 +34,8 @@ class Endpoint(Protocol):
     the ``OSError`` of the system call otherwise. The ``wait`` functions are checkpoints. They may return
     early, so that the caller looks again and finds nothing. They raise ``trio.BusyResourceError`` when
     another task waits for the same, and ``trio.ClosedResourceError`` when the endpoint is closed, before or
-    meanwhile, or `interrupt` is called. They may be plain functions that return what is to be awaited, at once: so
-    they are called where Ctrl-C does not strike.
+    meanwhile, or `interrupt` is called. They may be plain functions that return what is to be awaited, at
+    once: so they are called where Ctrl-C does not strike.
     """
 
     @property
@@ -160,15 +160,18 @@ class KernelEndpoint:
 class KernelListener(KernelEndpoint):
     """A `ListeningEndpoint` on a socket of the operating system.
 
+    The connections that it accepts have Nagle's algorithm turned off.
+
     Attributes:
       make: Makes the endpoint of an accepted connection; a server that serves sets it.
     """
 
-    __slots__ = ("make",)
+    __slots__ = ("_nagle", "make")
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
         self.make: Callable[[socket.socket], Endpoint] = KernelEndpoint
+        self._nagle = sock.family in (socket.AF_INET, socket.AF_INET6)  # to be turned off for each connection
 
     def bind(self, address: Address) -> None:
         """Bind to an address that needs no name resolution."""
@@ -176,12 +179,23 @@ class KernelListener(KernelEndpoint):
 
     def listen(self, backlog: int) -> None:
         """Queue connections for `accept_nowait`."""
-        self.socket.listen(backlog)
+        sock = self.socket
+        if (
+            self._nagle
+            and sys.platform == "linux"
+            and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        ):
+            # On Linux a connection has the options that the listening socket had when it was made.
+            disable_nagle(sock)
+            self._nagle = False
+        sock.listen(backlog)
 
     def accept_nowait(self) -> tuple[Endpoint, Address]:
         """Take a connection off the backlog."""
         sock, address = self.socket.accept()
         try:
+            if self._nagle:
+                disable_nagle(sock)
             return self.make(sock), address
         except BaseException:
             sock.close()  # P2: a descriptor that was accepted is never left to the garbage collector

@@ -80,8 +80,8 @@ class EpollEndpoint(KernelEndpoint):
 
     def __init__(self, sock: socket.socket, poller: Poller, *, short_means_empty: bool = True) -> None:
         super().__init__(sock)
-        # False where a receive may stop early: at a descriptor that is passed, at urgent data. What is behind that
-        # came in the same event, and there would not be another one for it.
+        # False where a receive may stop early: at a descriptor that is passed, at urgent data. What is
+        # behind that came in the same event, and there would not be another one for it.
         self.short_means_empty = short_means_empty
         self._poller = poller
         self._registered = False
@@ -114,16 +114,16 @@ class EpollEndpoint(KernelEndpoint):
             self._writable = False
             raise
 
-    # Plain functions that return what is to be awaited, since each coroutine between a handler and trio costs every
-    # idle connection a fifth of a kilobyte, and every wait a little time. Between the call and the await the endpoint
-    # has a waiter that does not sleep yet: what calls them has to be safe from Ctrl-C, as they are.
+    # Plain functions that return what is to be awaited, since each coroutine between a handler and trio costs
+    # every idle connection a fifth of a kilobyte, and every wait a little time. Between the call and the
+    # await there is a waiter that does not sleep yet: so they are called where Ctrl-C does not strike.
 
     @trio.lowlevel.enable_ki_protection
     def wait_readable(self) -> Awaitable[None]:
         """Wait until a receive would do something."""
         if self._readable or self._ended:
             self._readable = False
-            return trio.lowlevel.checkpoint()
+            return trio.lowlevel.checkpoint()  # noqa: ASYNC105
         if self._closed:
             raise trio.ClosedResourceError("this socket was closed")
         if self._reader is not None:
@@ -132,13 +132,13 @@ class EpollEndpoint(KernelEndpoint):
             self._poller.register(self)
             self._registered = True
         self._reader = trio.lowlevel.current_task()
-        return trio.lowlevel.wait_task_rescheduled(self._abort_read)
+        return trio.lowlevel.wait_task_rescheduled(self)  # noqa: ASYNC105
 
     @trio.lowlevel.enable_ki_protection
     def wait_writable(self) -> Awaitable[None]:
         """Wait until a send would do something."""
         if self._writable:
-            return trio.lowlevel.checkpoint()
+            return trio.lowlevel.checkpoint()  # noqa: ASYNC105
         if self._closed:
             raise trio.ClosedResourceError("this socket was closed")
         if self._writer is not None:
@@ -147,9 +147,13 @@ class EpollEndpoint(KernelEndpoint):
             self._poller.register(self)
             self._registered = True
         self._writer = trio.lowlevel.current_task()
-        return trio.lowlevel.wait_task_rescheduled(self._abort_write)
+        return trio.lowlevel.wait_task_rescheduled(self._abort_write)  # noqa: ASYNC105
 
-    def _abort_read(self, _: Any) -> trio.lowlevel.Abort:
+    def __call__(self, _: Any) -> trio.lowlevel.Abort:
+        """Give up waiting to read: trio calls this when the waiting task is cancelled.
+
+        It is what a bound method would be called for; each idle connection would have to keep one.
+        """
         self._reader = None
         return trio.lowlevel.Abort.SUCCEEDED
 

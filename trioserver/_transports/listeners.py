@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import trio
 
-from .endpoint import KernelListener, ListeningEndpoint
+from .endpoint import KernelListener, ListeningEndpoint, disable_nagle
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -95,6 +95,8 @@ class ListenerGroup(SocketGroup[ListeningEndpoint]):
     def listen(self, backlog: int) -> None:
         """Begin to listen on all of them."""
         for endpoint in self._endpoints:
+            if not isinstance(endpoint, KernelListener):
+                disable_nagle(endpoint.socket)  # as that one does
             endpoint.listen(backlog)
 
     @property

@@ -119,8 +119,8 @@ class StreamReader:
                 if not await stream.fill(most):
                     break
                 continue
-            # `fill`, without its coroutine and, for a line that comes by itself, without the buffer: this is the
-            # path of every request, and a third of what it costs beside the system calls.
+            # `fill`, without its coroutine and, for a line that comes by itself, without the buffer: this is
+            # the path of every request.
             while (data := stream.receive_now(most)) is None:
                 try:
                     more = await stream.wait_input(most)
@@ -131,7 +131,7 @@ class StreamReader:
                     if more is not None:
                         break
             if data:
-                if not buffer.size and (at := data.find(separator)) >= 0 and at + len(separator) == len(data):
+                if not buffer.size and data.find(separator) == len(data) - len(separator) >= 0:
                     return data
                 buffer.append(data)
             elif stream.end_of_stream:

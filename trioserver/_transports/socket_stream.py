@@ -129,14 +129,14 @@ class SocketStream(RequestStream):
         if not data:
             self.end_of_stream = True
             return data
-        # After a receive that did not fill its buffer the next one would find nothing: wait at once, and save the
-        # exception. Another byte may have come meanwhile; then the wait ends at once.
+        # After a receive that did not fill its buffer the next one would find nothing: wait at once, and
+        # save the exception. Another byte may have come meanwhile; then the wait ends at once.
         self._drained = len(data) < max_bytes and endpoint.short_means_empty
         self.bytes_received += len(data)
         return data
 
     def wait_input(self, max_bytes: int = RECEIVE_BYTES) -> Awaitable[bool | None]:
-        """What to await where `receive_now` said ``None``: just the socket, if there is no timeout to keep."""
+        """What to await where `receive_now` said ``None``: the socket, if there is no timeout to keep."""
         if not self._drained or self._timeout is not None:
             return self.fill(max_bytes)
         self._drained = False
@@ -452,6 +452,8 @@ class SocketStream(RequestStream):
     def close(self) -> None:
         """Close at once and without waiting."""
         if not self._closed:
+            if self.outbox is not None and self.outbox.size:
+                self.outbox.flush_now()  # the writes have returned; what does not fit is lost
             self._closed = True
             self._endpoint.close()
             if self.watched_until < _NEVER and self._watch is not None:
@@ -479,6 +481,14 @@ class SocketStream(RequestStream):
         if tls is not None and tls.established and not self._closed and self._peer_error is None:
             with contextlib.suppress(trio.BrokenResourceError, trio.BusyResourceError, StreamTimeout):
                 await self._end_sending()
+
+    @property
+    def may_be_closed(self) -> bool:
+        """Whether the peer gets all that was sent though the stream is closed at once."""
+        outbox = self.outbox
+        if self._closed or self._peer_error is not None:
+            return True
+        return self.end_of_stream and self._tls is None and (outbox is None or outbox.empty)
 
     async def close_gracefully(self, *, timeout: float, max_bytes: int) -> None:
         """Close so that the peer gets all that was sent."""

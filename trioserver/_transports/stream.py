@@ -13,6 +13,7 @@ does, so a connection with much to do is not slowed by it, and one of many can n
 from __future__ import annotations
 
 import abc
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -145,9 +146,10 @@ class RequestStream(trio.abc.HalfCloseableStream):
 
     @abc.abstractmethod
     def wait_input(self, max_bytes: int = RECEIVE_BYTES) -> Awaitable[bool | None]:
-        """What to await, at once, where `receive_now` said ``None``. Its result is `fill`'s, or ``None``: try again.
+        """What to await, at once, where `receive_now` said ``None``.
 
-        It may raise ``trio.ClosedResourceError`` when it was only interrupted: try again, too.
+        Its result is that of `fill`, or ``None``: try again. It may raise ``trio.ClosedResourceError`` when
+        it was only interrupted: try again, too.
         """
 
     @abc.abstractmethod
@@ -161,6 +163,12 @@ class RequestStream(trio.abc.HalfCloseableStream):
     async def send_rest(self, rest: memoryview) -> None:
         """Send all of ``rest`` and what is ``unflushed``, waiting for the peer to make room."""
 
+    async def flush_gathered(self) -> None:
+        """Send what was gathered, when the handler is done. A client that is gone is no error here."""
+        if self.outbox is not None and not self.outbox.told:
+            with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                await self.outbox.flush()
+
     @abc.abstractmethod
     def interrupt(self) -> None:
         """Make a task that waits for this stream look again at why it does."""
@@ -168,6 +176,11 @@ class RequestStream(trio.abc.HalfCloseableStream):
     @abc.abstractmethod
     def close(self) -> None:
         """Close at once and without waiting; what the peer has not yet read may be lost. Idempotent."""
+
+    @property
+    @abc.abstractmethod
+    def may_be_closed(self) -> bool:
+        """Whether the peer gets all that was sent though the stream is closed at once."""
 
     @abc.abstractmethod
     async def close_gracefully(self, *, timeout: float, max_bytes: int) -> None:
@@ -243,6 +256,7 @@ class RequestStream(trio.abc.HalfCloseableStream):
         if self._idle:
             self.interrupt()
 
+    @trio.lowlevel.enable_ki_protection  # as `wait_input` wants it
     async def wait_request(self, timeout: float | None = None) -> bool:
         """Wait for the next request of a persistent connection: the condition of a keep-alive loop.
 
@@ -268,6 +282,18 @@ class RequestStream(trio.abc.HalfCloseableStream):
             self._looked_after_drain = True
         self._idle = True
         try:
+            if timeout is None and self.timeout is None and (self.outbox is None or not self.outbox.size):
+                # `fill`, without its coroutine.
+                while not self._draining and self.budget > 0:
+                    if (data := self.receive_now()) is not None:
+                        if data:
+                            self.buffer.append(data)
+                        return bool(data)
+                    try:
+                        await self.wait_input()
+                    except trio.ClosedResourceError:  # or interrupted: look again
+                        if self.closed:
+                            raise
             return await self.fill(until_drain=True, timeout=timeout)
         except StreamTimeout:
             return False
