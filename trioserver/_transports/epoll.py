@@ -205,7 +205,9 @@ class Poller(trio.abc.Instrument):
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._endpoints: dict[int, EpollEndpoint] = {}
+        # By descriptor. The kernel always gives the lowest number that is free (open(2)), so it is no longer than
+        # it has to be; in a dict each would take 60 bytes more, and a search.
+        self._endpoints: list[EpollEndpoint | None] = []
         self._events = False
 
     def endpoint(self, sock: socket.socket) -> EpollEndpoint:
@@ -219,8 +221,11 @@ class Poller(trio.abc.Instrument):
     def register(self, endpoint: EpollEndpoint) -> None:
         """Begin to watch a socket."""
         fd = endpoint.socket.fileno()
+        endpoints = self._endpoints
+        if fd >= len(endpoints):
+            endpoints.extend([None] * (fd + 1 - len(endpoints)))
         self._epoll.register(fd, _INTEREST)
-        self._endpoints[fd] = endpoint
+        endpoints[fd] = endpoint
 
     def forget(self, endpoint: EpollEndpoint) -> None:
         """Ignore a socket that is about to be closed, which takes it out of the epoll, too.
@@ -228,7 +233,8 @@ class Poller(trio.abc.Instrument):
         Unless its description is open elsewhere: a child that was forked has it. Then its events still come,
         under a number that may be another socket's by then, who looks in vain and forgets them.
         """
-        self._endpoints.pop(endpoint.socket.fileno(), None)
+        if (fd := endpoint.socket.fileno()) != -1:
+            self._endpoints[fd] = None
 
     def after_io_wait(self, timeout: float) -> None:
         """Called by trio after each of its I/O waits: see who is ready."""
@@ -237,7 +243,7 @@ class Poller(trio.abc.Instrument):
             self._events = True
             endpoints = self._endpoints
             for fd, events in found:
-                if (endpoint := endpoints.get(fd)) is not None:
+                if (endpoint := endpoints[fd]) is not None:
                     endpoint.ready(events)
 
     async def run(self) -> None:
