@@ -6,20 +6,16 @@ import errno
 import os
 import re
 import signal
-import subprocess
 import sys
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from command_line import connect, run, serving
 from harness import receive_all, receive_exactly
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
-
-COMMAND = [sys.executable, "-m", "trioserver"]
 
 HANDLERS = """
 import sys
@@ -41,6 +37,13 @@ def synchronous(request, client_address, server):
     pass
 """
 
+ELSEWHERE = """
+import sys, trioserver
+if not any("trioserver" in argument for argument in sys.orig_argv[:3]):
+    raise RuntimeError("it is not the parent that imports this")
+class Handler(trioserver.StreamRequestHandler): ...
+"""
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -48,63 +51,8 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "handlers.py").write_text(HANDLERS)
     (tmp_path / "broken.py").write_text("raise RuntimeError('two\\nlines')")
     (tmp_path / "leaves.py").write_text("raise SystemExit")
+    (tmp_path / "elsewhere.py").write_text(ELSEWHERE)
     return tmp_path
-
-
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run it to its end."""
-    return subprocess.run(
-        [*COMMAND, *arguments], cwd=folder, capture_output=True, text=True, timeout=20, check=False
-    )
-
-
-class Running:
-    """A command line that serves."""
-
-    def __init__(self, process: trio.Process) -> None:
-        self.process = process
-        self.output = ""
-
-    async def read_until(self, pattern: str) -> re.Match[str]:
-        """Read what it prints until that matches."""
-        assert self.process.stdout is not None
-        while (match := re.search(pattern, self.output)) is None:
-            chunk = await self.process.stdout.receive_some()
-            assert chunk, self.output
-            self.output += chunk.decode()
-        return match
-
-    async def end(self) -> tuple[int, str]:
-        """Wait for its end: the exit code, and what it printed last."""
-        assert self.process.stdout is not None
-        self.output += (await receive_all(self.process.stdout)).decode()
-        return await self.process.wait(), self.output.splitlines()[-1]
-
-
-@asynccontextmanager
-async def serving(folder: Path, *arguments: str) -> AsyncIterator[Running]:
-    """Run it in the background, killed at the end if it still runs."""
-    process = await trio.lowlevel.open_process(
-        [*COMMAND, *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    async with process.stdout, process.stderr:
-        try:
-            running = Running(process)
-            await running.read_until(r"Stop it with")
-            yield running
-        finally:
-            if process.poll() is None:
-                process.kill()
-            with trio.CancelScope(shield=True):
-                await process.wait()
-
-
-async def connect(running: Running) -> trio.SocketStream:
-    """A client of the address that it printed."""
-    match = await running.read_until(r"Listening on 127\.0\.0\.1:(\d+)")
-    return await trio.open_tcp_stream("127.0.0.1", int(match[1]))
 
 
 async def test_cli_when_nothing_is_named_then_echoes_and_says_how_to_talk_to_it(folder: Path) -> None:
@@ -193,6 +141,12 @@ async def test_cli_when_a_handler_exits_then_so_does_the_server(folder: Path) ->
         (["--mode", "600"], "--mode is for unix:PATH"),
         (["--grace-period", "soon"], "argument --grace-period: invalid seconds value: 'soon'"),
         (["--max-requests", "0"], "argument --max-requests: must be at least 1"),
+        (["--workers", "0"], "argument --workers: must be at least 1"),
+        (["--workers", "two"], "argument --workers: invalid count value: 'two'"),
+        (["--workers", "2", "nosuch:Handler"], "there is no module 'nosuch'"),
+        (["--workers", "2", "--bind", "tcp://a..b:80"], "can not listen on a..b:80"),
+        (["--workers", "2", "--bind", "unix:/nosuch/folder/s"], "can not listen on /nosuch/folder/s"),
+        (["--workers", "2", "elsewhere:Handler"], "a worker could not start: importing 'elsewhere' failed"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -23,6 +23,7 @@ LAYERS = (
     {"_engine"},  # L2
     {"_servers"},  # L3
     {"_handlers"},  # L3, on top of the servers, which know handlers by what they call
+    {"_workers"},  # L3, processes with a server each
     {"testing", "_cli"},  # L4, side by side
     {"__main__"},
 )

@@ -5,15 +5,18 @@ Servers:   TCPServer, UnixStreamServer, whose base is StreamServer; UDPServer, U
            ThreadingTCPServer and so on, made with ThreadingMixIn, serve synchronous handlers in threads,
            ForkingTCPServer and so on, made with ForkingMixIn, in processes.
 Handlers:  StreamRequestHandler and DatagramRequestHandler with rfile and wfile, BaseRequestHandler, or an
-           async function ``handler(request, client_address, server)``.
+           async function ``handler(request, client_address, server)``. CallbackRequestHandler, of plain
+           functions that are called in place.
 Requests:  RequestStream, and StreamReader and StreamWriter on it; Datagram with its DatagramSocket;
            DatagramSession for one peer. Endpoint and DatagramEndpoint are for simulated networks.
+Processes: Workers, several processes that serve one address; WorkerProcess with its WorkerState, WorkersReport,
+           and the events WorkersStarted, WorkerStarted, WorkerEnded, WorkerDelayed, WorkersStopped.
 Looking:   ServerStatistics, DatagramsLost, ShutdownReport, Request with its RequestState, Outcome, Timeout,
            State, and the events ServerStarted, RequestAccepted, RequestEnded, AcceptPaused, AcceptResumed,
            ServerDraining, ServerStopped for an Observer.
 Errors:    TrioServerError and below it ConfigError, LifecycleError (ServerClosed, AlreadyServing, WrongTask),
            TransportError (LimitExceeded, IncompleteRead, StreamTimeout, HandshakeError),
-           HandlerProcessError; is_peers_doing tells what is no more than a client that misbehaves.
+           HandlerProcessError, WorkerError; is_peers_doing tells what is no more than a client that misbehaves.
 
     async with trioserver.TCPServer(("127.0.0.1", 0), Handler).running(grace_period=5) as server:
         print(server.server_address)
@@ -24,9 +27,10 @@ Errors:    TrioServerError and below it ConfigError, LifecycleError (ServerClose
 # A map of the package. Everything is private but this face; each layer imports only those below it,
 # and tests/test_layers.py sees to that.
 #
-#   L4  __main__.py, _cli.py  the command line
+#   L4  __main__.py, _cli/    the command line
 #   L3  _handlers/            the classes that people subclass to serve a request
 #       _servers/             the classes that accept requests
+#       _workers/             several processes that serve one address
 #   L2  _engine/              the nursery and its two scopes, the accept loop, a request's task, the registry
 #   L1  _transports/          all that touches a socket: endpoints, streams, readers and writers, binding
 #   L0  _vocabulary/          states, tables, options, events, errors: neither trio nor sockets
@@ -36,6 +40,7 @@ import sys as _sys
 
 from ._engine.requests import Request as Request
 from ._handlers.base import BaseRequestHandler as BaseRequestHandler
+from ._handlers.callback import CallbackRequestHandler as CallbackRequestHandler
 from ._handlers.datagram import DatagramRequestHandler as DatagramRequestHandler
 from ._handlers.stream import StreamRequestHandler as StreamRequestHandler
 from ._servers.base import BaseServer as BaseServer
@@ -84,6 +89,7 @@ from ._vocabulary.errors import ServerClosed as ServerClosed
 from ._vocabulary.errors import StreamTimeout as StreamTimeout
 from ._vocabulary.errors import TransportError as TransportError
 from ._vocabulary.errors import TrioServerError as TrioServerError
+from ._vocabulary.errors import WorkerError as WorkerError
 from ._vocabulary.errors import WrongTask as WrongTask
 from ._vocabulary.events import AcceptPaused as AcceptPaused
 from ._vocabulary.events import AcceptResumed as AcceptResumed
@@ -100,6 +106,14 @@ from ._vocabulary.reports import RequestState as RequestState
 from ._vocabulary.reports import ServerStatistics as ServerStatistics
 from ._vocabulary.reports import ShutdownReport as ShutdownReport
 from ._vocabulary.reports import Timeout as Timeout
+from ._vocabulary.workers import WorkerDelayed as WorkerDelayed
+from ._vocabulary.workers import WorkerEnded as WorkerEnded
+from ._vocabulary.workers import WorkerProcess as WorkerProcess
+from ._vocabulary.workers import WorkersReport as WorkersReport
+from ._vocabulary.workers import WorkersStarted as WorkersStarted
+from ._vocabulary.workers import WorkersStopped as WorkersStopped
+from ._vocabulary.workers import WorkerStarted as WorkerStarted
+from ._vocabulary.workers import WorkerState as WorkerState
 
 if _sys.platform != "win32" and hasattr(_os, "fork"):
     from ._servers.processes import ForkingMixIn as ForkingMixIn
@@ -109,3 +123,4 @@ if _sys.platform != "win32" and hasattr(_os, "fork"):
     from ._servers.processes import ForkingUDPServer as ForkingUDPServer
     from ._servers.processes import ForkingUnixDatagramServer as ForkingUnixDatagramServer
     from ._servers.processes import ForkingUnixStreamServer as ForkingUnixStreamServer
+    from ._workers.workers import Workers as Workers

@@ -12,6 +12,7 @@
         StreamTimeout   (TimeoutError)
         HandshakeError
       HandlerProcessError                your handler, in a process of its own
+      WorkerError                        your program, in the processes of `Workers`
 
 What the operating system says of ``bind``, ``listen`` or ``accept`` stays the ``OSError`` it is, and a
 stream raises trio's own exceptions: ``trio.BrokenResourceError`` when the peer is gone,
@@ -124,3 +125,15 @@ class HandlerProcessError(TrioServerError):
         super().__init__(message)
         self.exit_status = exit_status
         self.reported = reported
+
+
+class WorkerError(TrioServerError):
+    """A worker of `Workers` could not start; the message has the reason, standard error perhaps more.
+
+    Attributes:
+      exit_status: How its process ended, as ``subprocess``'s ``returncode``; ``None`` if there never was one.
+    """
+
+    def __init__(self, message: str, *, exit_status: int | None = None) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status

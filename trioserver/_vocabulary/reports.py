@@ -110,7 +110,7 @@ class Counts:
         else:
             self.rejected += 1
 
-    def plus(self, other: Counts) -> Counts:
+    def plus(self, other: Counts | ShutdownReport) -> Counts:
         """The sum of both."""
         total = Counts()
         for name in self.__slots__:

@@ -1,0 +1,62 @@
+"""Handlers by name, and the one that is served when none is named."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import trioserver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class EchoHandler(trioserver.StreamRequestHandler):
+    """Sends every line back: what is served when nothing else is named."""
+
+    async def handle(self) -> None:
+        """Answer until the client is done, or the server drains."""
+        while await self.wait_request():
+            await self.wfile.write(await self.rfile.readline())
+
+
+def load_handler(name: str) -> Callable[..., Any]:
+    """Import ``MODULE:HANDLER``.
+
+    Raises:
+      ConfigError: There is no such thing, its import fails, or it is no handler.
+    """
+    module_name, colon, path = name.partition(":")
+    if not colon or not module_name or not path:
+        raise trioserver.ConfigError(f"the handler must be given as MODULE:HANDLER, not {name!r}")
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module_name)
+    except SystemExit as error:
+        raise trioserver.ConfigError(f"importing {module_name!r} failed: it called sys.exit()") from error
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module_name + ".").startswith(error.name + "."):
+            raise trioserver.ConfigError(f"there is no module {module_name!r}") from error
+        raise trioserver.ConfigError(f"importing {module_name!r} failed: {error}") from error
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        what = f"{type(error).__name__} at {where.filename}:{where.lineno}: {error}"
+        raise trioserver.ConfigError(f"importing {module_name!r} failed: {what}") from error
+    for part in path.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise trioserver.ConfigError(f"module {module_name!r} has no {path!r}") from None
+    awaitable_class = inspect.isclass(found) and hasattr(found, "__await__")
+    if not (awaitable_class or inspect.iscoroutinefunction(found)):
+        raise trioserver.ConfigError(
+            f"{name} is not a handler: it must be an async function or a subclass of "
+            "trioserver.BaseRequestHandler"
+        )
+    handler: Callable[..., Any] = found
+    return handler

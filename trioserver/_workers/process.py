@@ -1,0 +1,233 @@
+"""One worker, as the parent sees it.
+
+1. `Worker.run` is the whole life of the process: whoever starts it in a nursery has the process ended and
+   reaped when the nursery ends. It is shielded, since a process does not end by our being cancelled, and it
+   is bounded once the worker was told to stop. (P1, P5)
+2. A worker that was not yet told to serve has accepted nothing: it is killed without loss.
+3. One that was is told to shut down, with a grace period; who is still there `kill_timeout` seconds after
+   that has not listened, and is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import socket
+import subprocess
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from .._vocabulary.reports import ShutdownReport
+from .._vocabulary.workers import WorkerProcess, WorkerState
+from .channel import Channel
+from .command import worker_command
+
+if TYPE_CHECKING:
+    from .channel import Message
+
+_COUNTS: Final = ("accepted", "finished", "failed", "cancelled", "rejected")
+
+
+class Worker:
+    """A worker, from before its process is launched until it was reaped.
+
+    Attributes:
+      slot: Its place.
+      pid: The id of its process; 0 until it was launched.
+      state: What it is doing.
+      generation: How many had its place before.
+      expected: Whether it was told to end.
+      loaded: Set when it could serve, or has ended.
+      ready: Set when it serves, or has ended.
+      ended: Set when it has ended.
+      relieved: Set when another one is to take its place, since it has ended or wants to; or has taken it.
+      exit_status: As ``subprocess``'s ``returncode``, in the end; ``None`` if there never was a process.
+      report: What became of its requests, in the end, if it could say.
+      failure: What is to be said of it if it never served.
+    """
+
+    def __init__(self, slot: int, generation: int, *, start_timeout: float, kill_timeout: float) -> None:
+        self.slot = slot
+        self.generation = generation
+        self.pid = 0
+        self.state = WorkerState.STARTING
+        self.expected = False
+        self.loaded = trio.Event()
+        self.ready = trio.Event()
+        self.ended = trio.Event()
+        self.relieved = trio.Event()
+        self.exit_status: int | None = None
+        self.report: ShutdownReport | None = None
+        self.failure = ""
+        self._start_timeout = start_timeout
+        self._kill_timeout = kill_timeout
+        self._started = trio.current_time()
+        self._ready_since: float | None = None
+        self._told_to_serve = False
+        self._unwanted = False
+        self._bound = trio.CancelScope(shield=True)
+        self._start_deadline = math.inf
+        self._stop_deadline = math.inf
+        self._channel: Channel | None = None
+
+    @property
+    def served_for(self) -> float:
+        """Seconds since it began to serve; 0 if it has not."""
+        return 0.0 if self._ready_since is None else trio.current_time() - self._ready_since
+
+    def snapshot(self) -> WorkerProcess:
+        """As it is now."""
+        age = trio.current_time() - self._started
+        return WorkerProcess(
+            slot=self.slot, pid=self.pid, state=self.state, age=age, replaces=self.generation
+        )
+
+    # What it is told.
+
+    def serve(self) -> None:
+        """Let it accept requests; once it is `loaded`."""
+        if self._channel is not None and not self._unwanted:
+            self._told_to_serve = True
+            self._channel.tell("serve")
+
+    def stop(self, grace_period: float | None) -> None:
+        """Make it end: see the rules 2 and 3. May be called at any time; the earliest end holds."""
+        self.expected = True
+        if not self._told_to_serve:
+            self._unwanted = True
+            self._bound.cancel()
+            return
+        assert self._channel is not None
+        self._channel.tell("shutdown", grace_period=grace_period)
+        if self.state is not WorkerState.ENDED:
+            self.state = WorkerState.DRAINING
+        if grace_period is not None:
+            latest = trio.current_time() + grace_period + self._kill_timeout
+            self._stop_deadline = min(self._stop_deadline, latest)
+            self._set_bound()
+
+    def _set_bound(self) -> None:
+        """Have it killed when it is time."""
+        self._bound.deadline = min(self._start_deadline, self._stop_deadline)
+
+    # Its life.
+
+    async def run(self, start: Message, sockets: list[socket.socket]) -> None:
+        """Launch it, listen to it, wait for its end, and reap it. Raises nothing but OSError, for no process.
+
+        Args:
+          start: What it makes its server with.
+          sockets: What it serves on.
+        """
+        if self._unwanted:
+            self._end()
+            return
+        # Now: when the parent stops, it closes them while the process is launched.
+        descriptors = [sock.fileno() for sock in sockets]
+        with trio.CancelScope(shield=True):
+            try:
+                process = await self._launch(descriptors)
+            except OSError as error:
+                self.failure = f"no process could be started: {error}"
+                self._end()
+                return
+            assert self._channel is not None
+            try:
+                self._start_deadline = trio.current_time() + self._start_timeout
+                self._set_bound()
+                with self._bound:  # P5
+                    if not self._unwanted:
+                        await self._converse(process, {**start, "sockets": descriptors})
+                if process.poll() is None:
+                    # The group: processes that it has forked to serve requests end with it.
+                    with contextlib.suppress(OSError):
+                        os.killpg(process.pid, signal.SIGKILL)
+                    await process.wait()
+                self._finish(process.returncode)
+            finally:
+                self._end()
+
+    async def _launch(self, descriptors: list[int]) -> trio.Process:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._channel = Channel(ours)
+            try:
+                process = await trio.lowlevel.open_process(
+                    worker_command(theirs.fileno()),
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno(), *descriptors],
+                    # Ctrl-C goes to all processes of the terminal's foreground group: here it is for the
+                    # parent alone, who tells the workers.
+                    start_new_session=True,
+                )
+            except BaseException:
+                self._channel.close()
+                raise
+        self.pid = process.pid
+        return process
+
+    async def _converse(self, process: trio.Process, start: Message) -> None:
+        """Tell it what to do, and listen until its process has ended."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._listen, start)
+            await process.wait()
+            # Not the end of the channel: a process that the worker has forked may have a copy of its end.
+            nursery.cancel_scope.cancel()
+
+    @trio.lowlevel.enable_ki_protection
+    async def _listen(self, start: Message) -> None:
+        assert self._channel is not None
+        await self._channel.send("start", **start)
+        while (message := await self._channel.receive()) is not None:
+            self._heed(message)
+
+    def _heed(self, message: Message) -> None:
+        match message["kind"]:
+            case "loaded":
+                self.loaded.set()
+            case "ready":
+                self._ready_since = trio.current_time()
+                if self.state is WorkerState.STARTING:
+                    self.state = WorkerState.SERVING
+                self._start_deadline = math.inf
+                self._set_bound()
+                self.ready.set()
+            case "leaving":
+                self.relieved.set()
+            case "ended":
+                self.report = ShutdownReport(**{name: message[name] for name in _COUNTS})
+            case "failed":
+                self.failure = message["text"]
+
+    def _finish(self, status: int | None) -> None:
+        """The process was reaped: note how it ended, and what it has said last."""
+        assert self._channel is not None
+        self.exit_status = status
+        while (message := self._channel.receive_nowait()) is not None:
+            self._heed(message)
+        if self.report is None and not self._told_to_serve:
+            self.report = ShutdownReport()  # it had nothing to serve
+        if not self.failure:
+            if self._bound.cancelled_caught and self._ready_since is None and not self._unwanted:
+                self.failure = f"it could not serve within {self._start_timeout:g} s"
+            else:
+                self.failure = f"its process {describe_status(status)}"
+
+    def _end(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+        self.state = WorkerState.ENDED
+        for event in (self.loaded, self.ready, self.ended, self.relieved):
+            event.set()
+
+
+def describe_status(status: int | None) -> str:
+    """How a process has ended, in words."""
+    if status is None or status >= 0:
+        return f"exited with status {status}"
+    with contextlib.suppress(ValueError):
+        return f"was killed by {signal.Signals(-status).name}"
+    return f"was killed by signal {-status}"
