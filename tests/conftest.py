@@ -21,6 +21,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the switch to the other of the two ways to wait for connections."""
+    parser.addoption(
+        "--portable-io",
+        action="store_true",
+        help="run everything with StreamServer.portable_io, as on systems other than Linux",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Throw the switch, for this process and those that it starts from a copy of itself."""
+    if config.getoption("--portable-io"):
+        trioserver.StreamServer.portable_io = True
+
+
 def pytest_collection_finish() -> None:
     """Keep what was imported out of the garbage collections that each test begins with."""
     gc.collect()

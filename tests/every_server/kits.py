@@ -59,6 +59,24 @@ class InPlace(trioserver.DatagramRequestHandler):
         self.wfile.write(line)
 
 
+class Callbacks(trioserver.CallbackRequestHandler):
+    """It holds by being busy, with nothing."""
+
+    delimiter = b"\n"
+
+    def data_received(self, data: bytes) -> None:
+        if data == b"fail\n":
+            raise Failed
+        if data == b"hold\n":
+            self.busy = True
+        elif not self.busy:
+            self.write(data)
+
+    def eof_received(self) -> None:
+        if not self.busy:
+            self.close()
+
+
 async def session(request: trioserver.DatagramSession, client_address: object, server: object) -> None:
     async for data in request:
         if data == b"bye\n":
@@ -230,6 +248,9 @@ KITS = [
     Kit("unix", ts.UnixStreamServer, AsyncStream),
     Kit("tls", ts.TCPServer, AsyncStream, tls=True),
     Kit("unix tls", ts.UnixStreamServer, AsyncStream, tls=True),
+    Kit("callbacks tcp", ts.TCPServer, Callbacks),
+    Kit("callbacks unix", ts.UnixStreamServer, Callbacks),
+    Kit("callbacks tls", ts.TCPServer, Callbacks, tls=True),
     Kit("udp", ts.UDPServer, AsyncDatagram),
     Kit("unix datagram", ts.UnixDatagramServer, AsyncDatagram),
     Kit("udp in place", ts.UDPServer, InPlace, holds=False),

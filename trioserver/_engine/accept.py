@@ -9,6 +9,8 @@ import trio
 
 from .._vocabulary.accept_errors import Backoff, Verdict, verdict
 from .._vocabulary.events import AcceptPaused, AcceptResumed
+from .lead import Lead
+from .leader import lead_requests
 from .serve import admit, serve_in_place
 
 if TYPE_CHECKING:
@@ -23,26 +25,38 @@ connections can not starve those that are there (P10)."""
 async def accept_requests(engine: Engine, hooks: Hooks, *, one: bool = False) -> None:
     """Accept requests until cancelled, or one; each becomes a child task of the server."""
     backoff = Backoff()
+    lead = Lead(engine, hooks, lead_requests)
     while engine.accepting:
         if _full(engine, hooks):
             await _wait_for_room(engine, hooks)
         # Cancelled when the limit is lowered, so that a wait for a request is not a permit from before (P6).
         with trio.CancelScope() as engine.permit_scope:
-            if await _accept_while_permitted(engine, hooks, backoff, one=one):
+            if await _accept_while_permitted(engine, hooks, backoff, lead, one=one):
                 return
 
 
-async def _accept_while_permitted(engine: Engine, hooks: Hooks, backoff: Backoff, *, one: bool) -> bool:
+async def _accept_while_permitted(
+    engine: Engine, hooks: Hooks, backoff: Backoff, lead: Lead, *, one: bool
+) -> bool:
     """Accept requests as long as ``max_requests`` permits; true when it accepted the ``one``."""
     in_a_row = 0
     failed = True  # as far as we know here
-    take = serve_in_place if hooks.serves_in_place else admit
+    leads = False
+    callbacks = hooks.begin_callbacks()
+    if callbacks is not None:
+        take = callbacks.admit
+    elif hooks.serves_in_place:
+        take = serve_in_place
+    elif leads := not one and lead.begin():
+        take = lead.admit
+    else:
+        take = admit
     # Whatever ends accepting cancels it as well, but there may be many requests before the next checkpoint.
     while engine.accepting:
         if (limit := hooks.request_limit) is not None and len(engine.requests) >= limit:
             break
         try:
-            request, client_address = await hooks.get_request()
+            request, client_address = await (callbacks or (lead if leads else hooks)).get_request()
         except OSError as error:
             if not engine.accepting:
                 break  # the listener was closed, or broke, when it was no longer needed
@@ -58,6 +72,8 @@ async def _accept_while_permitted(engine: Engine, hooks: Hooks, backoff: Backoff
             failed = False
         if one:
             return True
+        if leads:
+            await lead.returned()
         in_a_row += 1
         if in_a_row == ACCEPT_BATCH:
             in_a_row = 0

@@ -28,6 +28,7 @@ from .requests import Registry, refuse_other_threads
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from .._transports.callback_poller import CallbackPoller
     from .idle_tasks import IdleTask
     from .requests import Request
 
@@ -48,6 +49,7 @@ class Engine:
       permit_scope: What the accept loop does with the permit to take one more request.
       run_number: Counts the calls of `run`.
       admitted: Where ``service_actions`` waits for the next request, where anybody does.
+      in_place: What calls handlers in place, where that is done.
     """
 
     def __init__(self) -> None:
@@ -63,6 +65,7 @@ class Engine:
         self.room = trio.lowlevel.ParkingLot()
         self.permit_scope: trio.CancelScope | None = None
         self.admitted: trio.lowlevel.ParkingLot | None = None
+        self.in_place: CallbackPoller | None = None
         self._report = ShutdownReport()
         self._failures: list[BaseException] = []
         self._task: trio.lowlevel.Task | None = None
@@ -291,6 +294,9 @@ class Engine:
 
     def request_of(self, task: trio.lowlevel.Task) -> Request[Any] | None:
         """The request that ``task``, or a task above it, serves."""
+        if self.in_place is not None and self.in_place.current is not None:
+            record: Request[Any] | None = self.in_place.current.record
+            return record
         line = {task}
         while (nursery := task.parent_nursery) is not None:
             task = nursery.parent_task

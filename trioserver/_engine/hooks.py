@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
+
+Handle: TypeAlias = "Callable[[Any, Any, Any], Awaitable[object]]"
+"""Called with a request, the client's address and the server, and awaited."""
+
+
+class InPlace(Protocol):
+    """What accepts connections that are served in place."""
+
+    async def get_request(self) -> tuple[Any, Any]:
+        """Wait for a request."""
+        ...
+
+    def admit(self, engine: Any, hooks: Any, request: Any, client_address: Any, /) -> None:
+        """Begin to serve it."""
 
 
 class Hooks(Protocol):
@@ -26,6 +40,27 @@ class Hooks(Protocol):
 
     async def get_request(self) -> tuple[Any, Any]:
         """Wait for a request."""
+        ...
+
+    @property
+    def get_request_nowait(self) -> Callable[[], tuple[Any, Any]] | None:
+        """Takes a request at once, or raises OSError; ``None`` where there is no way to do so."""
+        ...
+
+    async def wait_for_request(self) -> None:
+        """Wait until `get_request_nowait` may find a request."""
+
+    async def get_request_after(self, error: OSError) -> tuple[Any, Any]:
+        """Wait for a request, after an attempt to take one at once has failed."""
+        ...
+
+    @property
+    def handler_in_short(self) -> Handle | None:
+        """What `process_request` comes to, where the other hooks do nothing; else ``None``."""
+        ...
+
+    def begin_callbacks(self) -> InPlace | None:
+        """Called when the loop begins to accept: what does so for handlers that are called in place, if any."""
         ...
 
     async def verify_request(self, request: Any, client_address: Any, /) -> bool:

@@ -23,7 +23,7 @@ class _Resumed:
         """Called by ``wait_task_rescheduled``, in the task."""
 
 
-_RESUMED: Any = _Resumed()
+RESUMED: Any = _Resumed()
 
 
 class IdleTask:
@@ -40,7 +40,7 @@ class IdleTask:
         """Let the task serve ``record``, with the caller's context variables as a new task has them."""
         self._record = record
         self._task.context = contextvars.copy_context()
-        trio.lowlevel.reschedule(self._task, _RESUMED)
+        trio.lowlevel.reschedule(self._task, RESUMED)
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:
         self._idle_tasks.remove(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import trio
 
@@ -12,7 +12,7 @@ from .._vocabulary.errors import LifecycleError
 from .._vocabulary.reports import Outcome, RequestState, Timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 RequestT = TypeVar("RequestT")
 
@@ -36,6 +36,13 @@ def refuse_other_threads(method: str) -> None:
         raise LifecycleError(
             f"{method}() is for the trio thread: another one calls it through trio.from_thread.run_sync()"
         )
+
+
+class Cancellable(Protocol):
+    """What a request is served in: a cancel scope, or what ends it where it is served in place."""
+
+    def cancel(self) -> None:
+        """End it soon."""
 
 
 class Request(Generic[RequestT]):
@@ -76,7 +83,7 @@ class Request(Generic[RequestT]):
         self.client_address: Any = client_address
         self.accepted_at: float = accepted_at
         self.task: trio.lowlevel.Task | None = None
-        self._scope: trio.CancelScope | None = None
+        self._scope: Cancellable | None = None
         self.deadline: float = math.inf
         """When ``request_timeout`` is over, on trio's clock."""
         self.watched_until: float = math.inf
@@ -99,7 +106,7 @@ class Request(Generic[RequestT]):
             return RequestState.IDLE
         return self._phase
 
-    def served_in(self, scope: trio.CancelScope | None, task: trio.lowlevel.Task | None) -> None:
+    def served_in(self, scope: Cancellable | None, task: trio.lowlevel.Task | None) -> None:
         """The task that serves it from now on, and its scope; ``None`` when it has ended."""
         self._scope = scope
         self.task = task
@@ -161,19 +168,23 @@ class Request(Generic[RequestT]):
 class Registry:
     """All requests that exist, in the order in which they were accepted."""
 
-    __slots__ = ("_last_id", "_records", "bytes_received", "bytes_sent")
+    __slots__ = ("_last_id", "_records", "bytes_received", "bytes_sent", "unseen")
 
     def __init__(self) -> None:
         self._records: dict[int, Request[Any]] = {}
         self._last_id = 0
+        self.unseen: Callable[[], object] | None = None
+        """Adds the request that exists but has no record yet, if there is one; see ``leader``."""
         self.bytes_received = 0
         """By requests that have ended."""
         self.bytes_sent = 0
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._records) if self.unseen is None else len(self._records) + 1
 
     def __iter__(self) -> Iterator[Request[Any]]:
+        if self.unseen is not None:
+            self.unseen()
         return iter(tuple(self._records.values()))
 
     def next_id(self) -> int:

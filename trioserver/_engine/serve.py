@@ -38,16 +38,29 @@ def admit(engine: Engine, hooks: Hooks, request: Any, client_address: Any) -> No
         engine.idle_tasks.pop().resume(record)
     else:
         engine.start(serve_requests, engine, hooks, record)
-    if hooks.request_timeout is not None:  # after that: a class's attribute may be no number by now (P2)
+    announce(engine, hooks, record)
+    watch_deadline(engine, record)
+
+
+def announce(engine: Engine, hooks: Hooks, record: Request[Any]) -> None:
+    """Set a new request's deadline, and tell who wants to know that it is there."""
+    # Only now that it has a task: a class's attribute may be no number by now (P2).
+    if hooks.request_timeout is not None:
         record.deadline = record.accepted_at + hooks.request_timeout
-        if record.deadline < math.inf:
-            engine.deadlines.add(record, record.deadline)
     if engine.admitted is not None:
         engine.admitted.unpark()
     if engine.observers:
         engine.observers.tell(
-            RequestAccepted(time=record.accepted_at, request_id=record.id, client_address=client_address)
+            RequestAccepted(
+                time=record.accepted_at, request_id=record.id, client_address=record.client_address
+            )
         )
+
+
+def watch_deadline(engine: Engine, record: Request[Any]) -> None:
+    """Interrupt the request at its deadline, if it has one."""
+    if record.deadline < math.inf:
+        engine.deadlines.add(record, record.deadline)
 
 
 @trio.lowlevel.enable_ki_protection
@@ -57,8 +70,8 @@ async def serve_requests(engine: Engine, hooks: Hooks, record: Request[Any]) -> 
     Making a task and its cancel scope is a third of the cost of a short connection (measured), so
     a task is used again: with fresh context variables, and only if its scope was never cancelled.
 
-    Ctrl-C may strike in `_serve` and what that calls, but not here: whatever it interrupts, the request is
-    closed and counted.
+    Ctrl-C may strike in `serve_request` and what that calls, but not here: whatever it interrupts, the
+    request is closed and counted.
     """
     idle_tasks = engine.idle_tasks
     task = trio.lowlevel.current_task()
@@ -67,9 +80,9 @@ async def serve_requests(engine: Engine, hooks: Hooks, record: Request[Any]) -> 
         while True:
             record.served_in(scope, task)
             try:
-                await _serve(engine, hooks, record)
+                await serve_request(engine, hooks, record)
             finally:
-                _end(engine, record)
+                end_request(engine, record)
             if record.cancel_called or not engine.accepting or len(idle_tasks) >= MAX_IDLE_TASKS:
                 return
             del record
@@ -78,34 +91,35 @@ async def serve_requests(engine: Engine, hooks: Hooks, record: Request[Any]) -> 
 
 
 @trio.lowlevel.disable_ki_protection
-async def _serve(engine: Engine, hooks: Hooks, record: Request[Any]) -> None:
+async def serve_request(engine: Engine, hooks: Hooks, record: Request[Any]) -> None:
     """Serve one request: verify, shake hands, process, and the closing hook."""
-    request, client_address = record.request, record.client_address
-    close = hooks.shutdown_request
+    # No local variables for what is at hand elsewhere: each is eight bytes for each idle connection, or more.
     cancelled: BaseException | None = None
     try:
         try:
-            if not await hooks.verify_request(request, client_address):
+            if not await hooks.verify_request(record.request, record.client_address):
                 record.outcome = Outcome.REJECTED
             else:
                 record.enter(RequestState.HANDSHAKE)
-                if (handshake := hooks.handshake_request(request, client_address)) is not None:
+                handshake = hooks.handshake_request(record.request, record.client_address)
+                if handshake is not None:
                     await handshake
                 record.enter(RequestState.RUNNING)
-                await hooks.process_request(request, client_address)
+                await hooks.process_request(record.request, record.client_address)
                 if record.stream is not None and record.stream.outbox is not None:
                     await record.stream.flush_gathered()
                 record.outcome = Outcome.FINISHED
         except BaseException as exc:
             if isinstance(exc, TransportError) and record.state is RequestState.HANDSHAKE:
                 _reject_handshake(record, exc)
-            elif (cancelled := await _sort_out(engine, hooks, record, exc)) is not None:
-                close = hooks.close_request  # there is no time for a graceful end
+            else:
+                cancelled = await sort_out(engine, hooks, record, exc)
         record.enter(RequestState.CLOSING)
         try:
-            await close(request)
+            # Once it is cancelled there is no time for a graceful end.
+            await (hooks.shutdown_request if cancelled is None else hooks.close_request)(record.request)
         except BaseException as exc:
-            cancelled = await _sort_out(engine, hooks, record, exc) or cancelled
+            cancelled = await sort_out(engine, hooks, record, exc) or cancelled
         if cancelled is not None:
             raise cancelled
     finally:
@@ -122,7 +136,7 @@ def _reject_handshake(record: Request[Any], error: TransportError) -> None:
     logger.debug("Request from %s: %s", format_address(record.client_address), error)
 
 
-async def _sort_out(
+async def sort_out(
     engine: Engine, hooks: Hooks, record: Request[Any], exc: BaseException
 ) -> BaseException | None:
     """Deal with what a step of a request raised; returns the cancellation in it, to be raised again (P4)."""
@@ -160,12 +174,13 @@ async def _handle_part(hooks: Hooks, record: Request[Any], error: Exception) -> 
 
 
 @trio.lowlevel.enable_ki_protection
-def _end(engine: Engine, record: Request[Any]) -> None:
+def end_request(engine: Engine, record: Request[Any]) -> None:
     """Count a request and forget it."""
     record.served_in(None, None)
     if record.deadline < math.inf:
         record.deadline = math.inf
-        engine.deadlines.discard(record)
+        if record.watched_until < math.inf:
+            engine.deadlines.discard(record)
     if record.stream is not None:
         record.stream.close()  # P1, also when an overridden close_request did not
     outcome = record.outcome or Outcome.CANCELLED
@@ -248,9 +263,9 @@ async def _sort_out_in_task(engine: Engine, hooks: Hooks, record: Request[Any], 
                 raise exc
             except BaseException:
                 # Cancellation is of this task, not of what was handled.
-                cancelled = await _sort_out(engine, hooks, record, exc)
+                cancelled = await sort_out(engine, hooks, record, exc)
             if cancelled is not None:
                 raise cancelled
     finally:
-        _end(engine, record)
+        end_request(engine, record)
         del exc  # or the traceback, which has this frame, would keep itself alive

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import socket
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -33,7 +35,16 @@ _HOOKS_OF_A_TASK: Final = (
     "shutdown_request",
     "close_request",
 )
-"""Whoever overrides one of these gets a task for each datagram, for it to wait in; so with finish_request."""
+"""Whoever overrides one of these gets a task for it to wait in; so with finish_request."""
+
+_LOOKED_UP_ONCE: Final = frozenset(
+    {*_HOOKS_OF_A_TASK, "finish_request", "get_request", "RequestHandlerClass"}
+)
+"""Set on a server that serves, these need the accept loop to begin anew, and to ask how to serve."""
+
+
+def _finish_request(request: Datagram, client_address: Any, server: DatagramServer) -> Awaitable[object]:
+    return server.finish_request(request, client_address)
 
 
 class DatagramServerOptions(ServerOptions, total=False):
@@ -155,11 +166,17 @@ class DatagramSockets(SocketServer[RequestT, DatagramGroup]):
 class DatagramServer(DatagramSockets[Datagram]):
     """A server whose requests are datagrams. Abstract: use `UDPServer` or `UnixDatagramServer`.
 
-    Each datagram is served by a task of its own, unless the handler does not wait: a plain ``def`` function
-    ``handler(request, client_address, server)``, or a handler class whose methods are all plain ``def``, is
-    called in place, between two datagrams. That takes half the time, and *must not block*: nothing else in
-    the program runs meanwhile. A server that overrides `verify_request`, `process_request`, `finish_request`,
-    `shutdown_request` or `close_request` has a task for each datagram in any case.
+    Each datagram has a task as long as it waits. Handlers that do not wait are called one after the other,
+    in the order in which the datagrams came, in one task and without a task switch in between; as soon as
+    one waits, the task is that datagram's alone, and another one goes on with the others. Either way each
+    has context variables, and a cancellation, of its own, and none holds up another. After 64 in a row
+    other tasks have their turn.
+
+    A plain ``def`` function ``handler(request, client_address, server)``, or a handler class whose methods
+    are all plain ``def``, is called in place, between two datagrams, without any task. That takes a little
+    less time still, and *must not block*: nothing else in the program runs meanwhile. A server that
+    overrides `verify_request`, `process_request`, `finish_request`, `shutdown_request` or `close_request`
+    serves those in a task, too, since the hook may wait.
 
     Args:
       server_address: See the subclass.
@@ -193,9 +210,8 @@ class DatagramServer(DatagramSockets[Datagram]):
         super().__setattr__(name, value)
         if name == "RequestHandlerClass":
             self._in_place = in_place(value)
-            if "_engine" in self.__dict__:
-                # So the accept loop begins anew, and asks whether to serve in place.
-                self._engine.limit_changed(0)
+        if name in _LOOKED_UP_ONCE and "_engine" in self.__dict__:
+            self._engine.limit_changed(0)
 
     async def get_request(self) -> tuple[Datagram, Any]:
         """Take a datagram, waiting if there is none. No checkpoint once it is taken (P2)."""
@@ -204,6 +220,43 @@ class DatagramServer(DatagramSockets[Datagram]):
             return group.receive_nowait(self.max_packet_size)
         except OSError as error:
             return await self._receive_after(group, error)
+
+    @property
+    def get_request_nowait(self) -> Callable[[], tuple[Datagram, Any]] | None:
+        """Takes a datagram, or raises OSError; ``None`` where `get_request` is overridden."""
+        if getattr(self.get_request, "__func__", None) is not DatagramServer.get_request:
+            return None
+        return functools.partial((self._group or self._bound()).receive_nowait, self.max_packet_size)
+
+    async def wait_for_request(self) -> None:
+        """Wait until there may be a datagram."""
+        await (self._group or self._bound()).wait_any_readable()
+
+    async def get_request_after(self, error: OSError) -> tuple[Datagram, Any]:
+        """Take a datagram, waiting, after an attempt without a wait has failed."""
+        return await self._receive_after(self._group or self._bound(), error)
+
+    @property
+    def handler_in_short(self) -> Callable[[Datagram, Any, Any], Awaitable[object]] | None:
+        """The handler, or `finish_request`, where no other hook of a request is overridden."""
+        if not self._only_finishes:
+            return None
+        if self._calls_handler and inspect.iscoroutinefunction(self.RequestHandlerClass):
+            return self.RequestHandlerClass
+        return _finish_request
+
+    @property
+    def _only_finishes(self) -> bool:
+        """Whether `finish_request` is the only hook of a request that does anything."""
+        return all(
+            getattr(getattr(self, name), "__func__", None) is getattr(ServerHooks, name)
+            for name in _HOOKS_OF_A_TASK
+        )
+
+    @property
+    def _calls_handler(self) -> bool:
+        """Whether `finish_request` is the one below."""
+        return getattr(self.finish_request, "__func__", None) is DatagramServer.finish_request
 
     def finish_request(self, request: Datagram, client_address: Any) -> Awaitable[object]:
         """Call the handler, ``self.RequestHandlerClass(request, client_address, self)``. To be awaited."""
@@ -215,11 +268,7 @@ class DatagramServer(DatagramSockets[Datagram]):
     @property
     def serves_in_place(self) -> bool:
         """Whether handlers are called in place, without a task; see the class."""
-        overridden = any(
-            getattr(getattr(self, name), "__func__", None) is not getattr(ServerHooks, name)
-            for name in _HOOKS_OF_A_TASK
-        )
-        if overridden or getattr(self.finish_request, "__func__", None) is not DatagramServer.finish_request:
+        if not (self._only_finishes and self._calls_handler):
             return False
         self._serving_in_place = self._in_place
         return self._in_place is not None

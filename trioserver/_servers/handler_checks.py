@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 import sys
 from types import FunctionType
-from typing import Final
+from typing import Any, Final
 
 from .._vocabulary.errors import ConfigError
+from .._vocabulary.options import check_count, check_seconds
 
 _METHODS: Final = ("setup", "handle", "finish")
+_CALLBACKS: Final = ("setup", "data_received", "eof_received", "finish")
+_PLAIN: Final = {f"{__package__}.{name}" for name in ("hooks", "stream", "tcp")}
 _STDLIB: Final = {"StreamRequestHandler": "connections", "DatagramRequestHandler": "datagrams"}
 
 
@@ -69,7 +72,40 @@ def check_handler(handler: object) -> None:
             "serve it by trioserver.ThreadingTCPServer or another one of the Threading and Forking servers"
         )
     if inspect.isclass(handler):
-        refuse_synchronous(handler, *_METHODS)
+        if is_callback_handler(handler):
+            _check_callback_handler(handler)
+        else:
+            refuse_synchronous(handler, *_METHODS)
+
+
+def is_callback_handler(handler: object) -> bool:
+    """Whether it is a class of handlers whose methods are called whenever there is something for them."""
+    return inspect.isclass(handler) and getattr(handler, "is_called_back", False) is True
+
+
+def _check_callback_handler(handler: Any) -> None:
+    """Raise ConfigError for a method that would have to be awaited, and for options that can not be used."""
+    name = handler.__name__
+    for method in _CALLBACKS:
+        function = getattr(handler, method)
+        if inspect.iscoroutinefunction(function) or _yields(function):
+            raise ConfigError(
+                f"{name}.{method} must be a plain 'def': it is called in place, and can not wait; a handler "
+                "that waits is a trioserver.StreamRequestHandler"
+            )
+    if getattr(handler, "handle", None) is not None:
+        raise ConfigError(
+            f"{name}.handle is never called: a trioserver.CallbackRequestHandler has data_received(data) for "
+            "what comes, and trioserver.StreamRequestHandler is for handlers that serve a whole connection"
+        )
+    delimiter = handler.delimiter
+    if delimiter is not None and not (isinstance(delimiter, bytes) and delimiter):
+        raise ConfigError(
+            f"{name}.delimiter must be at least one byte, or None for no lines, not {delimiter!r}"
+        )
+    check_count(f"{name}.max_line_bytes", handler.max_line_bytes)
+    check_count(f"{name}.max_unsent_bytes", handler.max_unsent_bytes)
+    check_seconds(f"{name}.timeout", handler.timeout, none="no bound")
 
 
 def refuse_synchronous(owner: type, *names: str) -> None:
@@ -85,3 +121,11 @@ def refuse_synchronous(owner: type, *names: str) -> None:
             and not hasattr(method, "__wrapped__")
         ):
             raise ConfigError(f"{owner.__name__}.{name} must be an 'async def'")
+
+
+def is_overridden(server: object, name: str) -> bool:
+    """Whether a hook of a server is not the one that stream servers have by themselves."""
+    if name in vars(server):
+        return True
+    owner = next(cls for cls in type(server).__mro__ if name in vars(cls))
+    return owner.__module__ not in _PLAIN or getattr(vars(owner)[name], "__module__", "") not in _PLAIN

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeVar
 
+    from .._engine.hooks import InPlace
+
     RequestT = TypeVar("RequestT", default=Any)
 else:
     from typing import TypeVar
@@ -72,6 +74,26 @@ class ServerHooks(Generic[RequestT]):
         """
         raise NotImplementedError(f"{type(self).__name__} does not define get_request()")
 
+    # The next four are for the engine, which serves requests in a row where it can.
+
+    @property
+    def get_request_nowait(self) -> Callable[[], tuple[RequestT, Any]] | None:
+        """Takes a request at once, or raises OSError; ``None``, the default: there is no way to do so."""
+        return None
+
+    async def wait_for_request(self) -> None:
+        """Wait until `get_request_nowait` may find a request."""
+        await trio.lowlevel.checkpoint()
+
+    async def get_request_after(self, error: OSError) -> tuple[RequestT, Any]:
+        """Wait for a request, as `get_request`, after `get_request_nowait` has raised ``error``."""
+        return await self.get_request()
+
+    @property
+    def handler_in_short(self) -> Callable[[RequestT, Any, Any], Awaitable[object]] | None:
+        """What `process_request` comes to, where the other hooks do nothing; ``None``, the default, else."""
+        return None
+
     async def verify_request(self, request: RequestT, client_address: Any) -> bool:
         """Whether to serve this request; true by default. May wait: others are accepted meanwhile."""
         return True
@@ -108,6 +130,10 @@ class ServerHooks(Generic[RequestT]):
     def serves_in_place(self) -> bool:
         """Whether requests are served by `handle_in_place`, without a task of their own; false by default."""
         return False
+
+    def begin_callbacks(self) -> InPlace | None:
+        """What accepts for handlers that are called in place whenever there is something; for the engine."""
+        return None
 
     def handle_in_place(self, request: RequestT, client_address: Any) -> None:
         """Serve a request at once, without waiting; only called where `serves_in_place` is true."""

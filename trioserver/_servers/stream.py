@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+import trio
+
+from .._engine.callbacks import Callbacks
 from .._transports import epoll
 from .._transports.adopt import Adoptable, adopt_endpoints
 from .._transports.endpoint import KernelEndpoint
@@ -15,6 +18,7 @@ from .._transports.tls_context import check_ssl_context
 from .._vocabulary.errors import LifecycleError
 from .._vocabulary.options import check_count, check_flag, check_seconds
 from .base import ServerOptions
+from .handler_checks import is_callback_handler, is_overridden
 from .sockets import SocketServer
 
 if TYPE_CHECKING:
@@ -23,7 +27,23 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from .._engine.hooks import InPlace
     from .._transports.endpoint import ListeningEndpoint
+
+
+_HOOKS_OF_A_TASK: Final = (
+    "get_request",
+    "verify_request",
+    "handshake_request",
+    "process_request",
+    "finish_request",
+    "shutdown_request",
+    "close_request",
+)
+"""Whoever overrides one of these gets a task for each connection, for it to wait in."""
+
+_LOOKED_UP_ONCE: Final = frozenset({*_HOOKS_OF_A_TASK, "RequestHandlerClass"})
+"""Set on a server that serves, these need the accept loop to begin anew, and to ask how to serve."""
 
 
 class StreamServerOptions(ServerOptions, total=False):
@@ -135,6 +155,9 @@ class StreamServer(SocketServer[RequestStream, ListenerGroup]):
         self._serves_tls: bool | None = None  # unknown while it is not being served
         self._sock = sock
         self._poller: epoll.Poller | None = None
+        self._callbacks: Callbacks | None = None
+        self._chosen = False  # whether the next one is up to date
+        self._in_place: InPlace | None = None
         super().__init__(
             server_address,
             RequestHandlerClass,
@@ -158,6 +181,9 @@ class StreamServer(SocketServer[RequestStream, ListenerGroup]):
             if self.__dict__.get("_serves_tls") is not None:
                 self._check_still_tls(value)
         super().__setattr__(name, value)
+        if name in _LOOKED_UP_ONCE and "_engine" in self.__dict__:
+            self._chosen = False
+            self._engine.limit_changed(0)
 
     def _check_still_tls(self, context: ssl.SSLContext | None) -> None:
         if (context is not None) is not self._serves_tls:
@@ -191,13 +217,45 @@ class StreamServer(SocketServer[RequestStream, ListenerGroup]):
 
     def _begin_accept(self) -> None:
         self._serves_tls = self.ssl_context is not None
+        self._chosen = False
+
+    @trio.lowlevel.enable_ki_protection  # an epoll that nobody knows would stay open
+    def begin_callbacks(self) -> InPlace | None:
+        """What accepts connections in place, if that is to be; called when the accept loop begins anew.
+
+        Each of the two ways that there are beside trio's own has an epoll, made when there is need for it.
+        """
+        if not self._chosen:
+            self._chosen = True
+            self._in_place = self._choose()
+        return self._in_place
+
+    def _choose(self) -> InPlace | None:
         # An epoll is a descriptor: on another network than the kernel's servers would run out of them.
         if self.portable_io or not epoll.AVAILABLE or not self._bound().of_kernel:
-            return
-        self._poller = epoll.Poller()
-        self._bound().accept_with(self._poller.endpoint, self._poller.unix_endpoint)
-        self._engine.start_helper(self._poller.run)
+            return None
+        group = self._bound()
+        if self._calls_in_place():
+            if self._callbacks is None:
+                self._callbacks = Callbacks(self._engine, self, group)
+                self._callbacks.start()
+            self._callbacks.begin(self.RequestHandlerClass)
+            return self._callbacks
+        if self._poller is None:
+            self._poller = epoll.Poller()
+            self._engine.start_helper(self._poller.run)
+        group.accept_with(self._poller.endpoint, self._poller.unix_endpoint)
+        return None
 
+    def _calls_in_place(self) -> bool:
+        """Whether the handler's methods are called in place, with nothing in between that waits."""
+        return (
+            is_callback_handler(self.RequestHandlerClass)
+            and self.ssl_context is None
+            and not any(is_overridden(self, name) for name in _HOOKS_OF_A_TASK)
+        )
+
+    @trio.lowlevel.enable_ki_protection
     def _end_run(self) -> None:
         self._serves_tls = None
         if self._group is not None:
@@ -205,6 +263,10 @@ class StreamServer(SocketServer[RequestStream, ListenerGroup]):
         if self._poller is not None:
             self._poller.close()
             self._poller = None
+        if self._callbacks is not None:
+            self._callbacks.close()
+            self._callbacks = None
+        self._in_place = None
 
     # Requests.
 

@@ -87,8 +87,8 @@ class UDPServer(UDPSockets[Datagram], DatagramServer):
 
     Args:
       server_address: ``(host, port)``, as for `TCPServer`.
-      RequestHandlerClass: See `DatagramServer`: an async function or handler class, with a task for each
-        datagram, or a plain ``def`` that does not block. The request it gets is a `Datagram`.
+      RequestHandlerClass: See `DatagramServer`: an async function or handler class, which may wait, or a
+        plain ``def`` that does not block. The request it gets is a `Datagram`.
       bind_and_activate: See `BaseServer`.
       sock: See `DatagramServer`.
       options: Values for the class variables below and those of `BaseServer`.

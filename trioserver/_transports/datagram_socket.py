@@ -76,14 +76,15 @@ class DatagramSocket:
     closed when the server has ended, after the last handler.
     """
 
-    __slots__ = ("_budget", "_closed", "_endpoint", "_others", "_stuck", "_waiting", "losses")
+    __slots__ = ("_closed", "_endpoint", "_others", "_stuck", "_waiting", "budget", "losses")
 
     def __init__(self, endpoint: DatagramEndpoint, losses: LossCounts) -> None:
         self._endpoint = endpoint
         self.losses: LossCounts = losses
         """Where those who can not wait for room count what they drop."""
         self._closed = False
-        self._budget = OPERATIONS_PER_CHECKPOINT
+        self.budget: int = OPERATIONS_PER_CHECKPOINT
+        """Calls of `sendto` until the next checkpoint; begins anew with each datagram that is received."""
         self._waiting = False  # whether a task waits for room in the kernel; the others wait for it
         self._others = trio.lowlevel.ParkingLot()
         self._stuck: dict[Address, trio.lowlevel.ParkingLot] = {}  # who waits behind a task that polls
@@ -117,9 +118,9 @@ class DatagramSocket:
         Cancellation: then nothing was sent. Where it need not wait it is a checkpoint after every 16 calls
         (P10).
         """
-        self._budget -= 1
-        if self._budget < 0:  # P10, and before it is sent
-            self._budget = OPERATIONS_PER_CHECKPOINT
+        self.budget -= 1
+        if self.budget < 0:  # P10, and before it is sent
+            self.budget = OPERATIONS_PER_CHECKPOINT
             await trio.lowlevel.checkpoint()
         try:
             return self.sendto_nowait(data, address)

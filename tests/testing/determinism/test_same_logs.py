@@ -24,7 +24,7 @@ def test_logs_when_hashes_and_processes_differ_then_they_are_the_same() -> None:
 def test_scenario_when_it_runs_then_much_happens() -> None:
     """What the seeds are tried on is worth it: every kind of event, and every kind of packet but Unix's."""
     seen: dict[str, set[str]] = {"events": set(), "packets": set(), "faults": set()}
-    for seed in range(4):
+    for seed in range(8):
         for event in run(main, seed=seed).log:
             seen["events"].add(event.kind)
             seen["packets"].add(event.fields.get("packet", ""))

@@ -1,0 +1,310 @@
+"""What is so only in place: no task, whose context it is, what is looked up when, and how it is refused."""
+
+from __future__ import annotations
+
+import contextvars
+import errno
+import os
+import sys
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from harness import client_of, receive_all, receive_exactly, wait_until
+
+import trioserver
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it needs an epoll")
+
+
+class Echo(trioserver.CallbackRequestHandler):
+    delimiter = b"\n"
+
+    def data_received(self, data: bytes) -> None:
+        self.write(data)
+
+
+class AsyncEcho(trioserver.StreamRequestHandler):
+    async def handle(self) -> None:
+        async for line in self.rfile:
+            await self.wfile.write(line)
+
+
+async def echoes(client: trio.SocketStream, line: bytes = b"echo\n") -> bool:
+    """Whether the server does."""
+    await client.send_all(line)
+    return await receive_exactly(client, len(line)) == line
+
+
+async def test_connections_when_served_in_place_then_have_no_task() -> None:
+    """However many there are; the requests are listed, as idle between two lines."""
+    async with trioserver.TCPServer(("127.0.0.1", 0), Echo).running() as server:
+        async with client_of(server) as first:
+            assert await echoes(first)
+            before = trio.lowlevel.current_statistics().tasks_living
+            async with client_of(server) as second, client_of(server) as third:
+                assert await echoes(second)
+                assert await echoes(third)
+                assert trio.lowlevel.current_statistics().tasks_living == before
+                assert [record.state for record in server.requests] == [trioserver.RequestState.IDLE] * 3
+                await first.send_all(b"half a ")
+                await wait_until(lambda: server.requests[0].state is trioserver.RequestState.RUNNING)
+
+
+async def test_context_variables_are_each_connections_own() -> None:
+    """What is set in one call is there in the next, and in no other connection; the caller's are seen."""
+    seen: list[tuple[str, str]] = []
+    mine: contextvars.ContextVar[str] = contextvars.ContextVar("mine", default="unset")
+    outer: contextvars.ContextVar[str] = contextvars.ContextVar("outer")
+    outer.set("outer")
+
+    class Handler(trioserver.CallbackRequestHandler):
+        def data_received(self, data: bytes) -> None:
+            seen.append((mine.get(), outer.get()))
+            mine.set(data.decode())
+            self.write(data)
+
+        def finish(self) -> None:
+            seen.append((mine.get(), "finish"))
+
+    async with trioserver.TCPServer(("127.0.0.1", 0), Handler).running() as server:
+        async with client_of(server) as first, client_of(server) as second:
+            assert await echoes(first, b"one")
+            assert await echoes(second, b"two")
+            assert await echoes(first, b"three")
+    assert seen[:3] == [("unset", "outer"), ("unset", "outer"), ("one", "outer")]
+    assert sorted(seen[3:]) == [("three", "finish"), ("two", "finish")]
+    assert mine.get() == "unset"
+
+
+async def test_current_request_is_that_of_the_handler_that_is_called() -> None:
+    """In each of its methods, and none elsewhere."""
+    seen: list[Any] = []
+
+    class Handler(trioserver.CallbackRequestHandler):
+        def note(self, *_: object) -> None:
+            record = self.server.current_request()
+            seen.append(record is not None and record.request is self.request)
+
+    for name in ("setup", "data_received", "finish"):
+        setattr(Handler, name, Handler.note)
+
+    async with trioserver.TCPServer(("127.0.0.1", 0), Handler).running() as server:
+        async with client_of(server) as first, client_of(server) as second:
+            await first.send_all(b"x")
+            await second.send_all(b"x")
+            await wait_until(lambda: len(seen) == 4)
+            assert server.current_request() is None
+    assert seen == [True] * 6
+
+
+async def test_handler_class_when_replaced_while_serving_then_new_connections_get_the_new_one() -> None:
+    """From a class that is called in place to one with tasks and back; connections keep what they have."""
+    server: Any = trioserver.TCPServer(("127.0.0.1", 0), Echo)
+    async with server.running(), client_of(server) as first:
+        assert await echoes(first)
+        server.RequestHandlerClass = AsyncEcho
+        async with client_of(server) as second:
+            assert await echoes(second)
+            assert server.requests[1].task is not None
+            server.RequestHandlerClass = Echo
+            async with client_of(server) as third:
+                assert await echoes(third)
+                assert server.requests[2].task is None
+                assert await echoes(first)
+                assert await echoes(second)
+
+
+async def test_hook_when_set_while_serving_then_it_is_called_for_new_connections() -> None:
+    """A hook that may wait needs a task."""
+    verified: list[Any] = []
+
+    async def verify_request(request: Any, client_address: Any) -> bool:
+        verified.append(request)
+        return True
+
+    server: Any = trioserver.TCPServer(("127.0.0.1", 0), Echo)
+    async with server.running(), client_of(server) as first:
+        assert await echoes(first)
+        server.verify_request = verify_request
+        async with client_of(server) as second:
+            assert await echoes(second)
+    assert len(verified) == 1
+
+
+async def test_request_when_it_is_received_on_or_sent_on_then_says_what_to_call() -> None:
+    """It belongs to the server; looking is all right."""
+    handlers: list[Echo] = []
+
+    class Handler(Echo):
+        def setup(self) -> None:
+            handlers.append(self)
+
+    async with trioserver.TCPServer(("127.0.0.1", 0), Handler).running() as server, client_of(server):
+        await wait_until(lambda: handlers)
+        request = handlers[0].request
+        for call in (request.receive_some, request.send_eof, request.wait_request, request.fill):
+            with pytest.raises(RuntimeError, match="write"):
+                await call()
+        with pytest.raises(RuntimeError, match="write"):
+            await request.send_all(b"x")
+        assert isinstance(request, trioserver.RequestStream)
+        assert request.socket.getpeername() == handlers[0].client_address
+        assert (request.bytes_received, request.bytes_sent, request.closed) == (0, 0, False)
+        assert (request.ssl_object, request.timeout, request.peer_error) == (None, None, None)
+
+
+async def test_p6_when_the_limit_is_reached_then_others_wait() -> None:
+    """The kernel's backlog is the queue; a connection that ends makes room."""
+    async with trioserver.TCPServer(("127.0.0.1", 0), Echo, max_requests=1).running() as server:
+        async with client_of(server) as second_to_come:
+            pass
+        async with client_of(server) as second_to_come:
+            await wait_until(lambda: len(server.requests) == 1)
+            async with client_of(server) as waiting:
+                await waiting.send_all(b"echo\n")
+                await trio.testing.wait_all_tasks_blocked()
+                assert waiting.socket.fileno() != -1
+                assert server.statistics().bytes_received == 0
+                await second_to_come.send_eof()
+                assert await receive_exactly(waiting, 5) == b"echo\n"
+
+
+async def test_p7_when_accept_fails_then_it_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Running out of descriptors is waited out, as ever."""
+    from trioserver._transports.endpoint import KernelListener
+
+    failures = [errno.EMFILE, errno.ECONNABORTED]
+    accept = KernelListener.accept_nowait
+
+    def failing(self: KernelListener) -> Any:
+        if failures:
+            number = failures.pop()
+            raise OSError(number, os.strerror(number))
+        return accept(self)
+
+    monkeypatch.setattr(KernelListener, "accept_nowait", failing)
+    async with trioserver.TCPServer(("127.0.0.1", 0), Echo).running() as server, client_of(server) as client:
+        assert await echoes(client)
+        assert server.statistics().accept_errors == 2
+
+
+async def test_p1_when_it_is_accepted_as_the_server_is_cancelled_then_it_is_closed_and_counted() -> None:
+    """The task that serves may have ended a moment before the accept loop does."""
+    server = trioserver.TCPServer(("127.0.0.1", 0), Echo)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.serve_forever)
+        async with client_of(server) as first:
+            assert await echoes(first)
+            clients = [trio.socket.socket() for _ in range(20)]
+            for client in clients:
+                await client.connect(server.server_address)
+            nursery.cancel_scope.cancel()
+    numbers = server.statistics()
+    assert numbers.accepted == numbers.cancelled + numbers.finished
+    for client in clients:
+        client.close()
+
+
+async def test_p9_when_a_connection_has_ended_then_nothing_of_it_is_left() -> None:
+    """Without the garbage collector, which the tests switch off: no cycles."""
+    import weakref
+
+    ended: list[weakref.ref[Any]] = []
+
+    class Handler(Echo):
+        def data_received(self, data: bytes) -> None:
+            ended.append(weakref.ref(self))
+            ended.append(weakref.ref(self.request))
+            if data == b"fail\n":
+                raise ValueError
+            super().data_received(data)
+
+    class Server(trioserver.TCPServer):
+        async def handle_error(self, request: Any, client_address: Any) -> None:
+            pass
+
+    async with Server(("127.0.0.1", 0), Handler).running() as server:
+        async with client_of(server) as client:
+            assert await echoes(client)
+        async with client_of(server) as client:
+            await client.send_all(b"fail\n")
+            assert await receive_all(client) == b""
+        await wait_until(lambda: not server.requests)
+        await wait_until(lambda: [reference() for reference in ended] == [None] * 4)
+
+
+@pytest.mark.parametrize("name", ["setup", "data_received", "eof_received", "finish"])
+def test_class_when_a_method_is_async_then_it_is_refused(name: str) -> None:
+    """When the server is made, and it says why."""
+
+    async def method(self: Any, *_: object) -> None:
+        pass
+
+    handler: Any = type("Handler", (Echo,), {name: method})
+    with pytest.raises(trioserver.ConfigError, match=rf"Handler\.{name} must be a plain 'def'"):
+        trioserver.TCPServer(("127.0.0.1", 0), handler)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("delimiter", b""),
+        ("delimiter", "\n"),
+        ("max_line_bytes", 0),
+        ("max_unsent_bytes", None),
+        ("timeout", -1),
+        ("handle", print),
+    ],
+)
+def test_class_when_an_option_is_not_usable_then_it_is_refused(name: str, value: object) -> None:
+    """The message names it."""
+    handler: Any = type("Handler", (Echo,), {name: value})
+    with pytest.raises(trioserver.ConfigError, match=rf"Handler\.{name} "):
+        trioserver.TCPServer(("127.0.0.1", 0), handler)
+
+
+def test_class_when_the_requests_are_no_connections_then_it_is_refused() -> None:
+    """Datagrams have handlers of their own that are called in place."""
+    handler: Any = Echo
+    with pytest.raises(trioserver.ConfigError, match="serves connections"):
+        trioserver.UDPServer(("127.0.0.1", 0), handler)
+
+
+@pytest.mark.parametrize("value", [b"reply", iter(())])
+async def test_method_when_it_returns_something_then_the_error_says_what_to_do(value: object) -> None:
+    """A reply is written; and what yields has not run."""
+    errors: list[str] = []
+
+    class Server(trioserver.TCPServer):
+        async def handle_error(self, request: Any, client_address: Any) -> None:
+            errors.append(str(sys.exc_info()[1]))
+
+    class Handler(Echo):
+        def data_received(self, data: bytes) -> Any:
+            return value
+
+    async with Server(("127.0.0.1", 0), Handler).running() as server, client_of(server) as client:
+        await client.send_all(b"x\n")
+        assert await receive_all(client) == b""
+    assert "data_received() returned" in errors[0]
+    assert "self.write()" in errors[0]
+
+
+async def test_write_when_given_no_bytes_then_type_error() -> None:
+    """Of text, say."""
+    errors: list[BaseException | None] = []
+
+    class Server(trioserver.TCPServer):
+        async def handle_error(self, request: Any, client_address: Any) -> None:
+            errors.append(sys.exc_info()[1])
+
+    class Handler(trioserver.CallbackRequestHandler):
+        def setup(self) -> None:
+            text: Any = "text"
+            self.write(text)
+
+    async with Server(("127.0.0.1", 0), Handler).running() as server, client_of(server) as client:
+        assert await receive_all(client) == b""
+    assert [type(error) for error in errors] == [TypeError]

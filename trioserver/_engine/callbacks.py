@@ -1,0 +1,139 @@
+"""Connections that are served in place: accepting, counting and ending them. See `CallbackStream`.
+
+To the engine they are requests like any others: registered, limited, timed, drained and cancelled. What they
+do not have is a task, as long as they are served: the poller's task calls all their handlers. One is made
+where something has to be waited for: `handle_error`, or a client that has not yet read the end of its reply.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from .._transports.callback_poller import CallbackPoller
+from .._transports.callback_stream import CallbackStream
+from .._vocabulary.reports import Outcome, RequestState
+from .serve import announce, end_request, sort_out, watch_deadline
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from .._transports.listeners import ListenerGroup
+    from .engine import Engine
+    from .hooks import Hooks
+    from .requests import Request
+
+
+class Callbacks:
+    """Serves connections in place, for the length of one run of a server."""
+
+    def __init__(self, engine: Engine, hooks: Hooks, group: ListenerGroup) -> None:
+        self.poller = CallbackPoller()
+        self._engine = engine
+        self._hooks = hooks
+        self._group = group
+        self._handler: Callable[[CallbackStream, Any, Hooks], Any] | None = None
+
+    def begin(self, handler: Callable[[CallbackStream, Any, Hooks], Any]) -> None:
+        """Accept connections for this class of handlers, until the accept loop begins anew."""
+        self._handler = handler
+        self._group.accept_with(self._make, self._make)
+
+    def start(self) -> None:
+        """Start the task. Not shielded from the end of the requests: it is what feels it, for all of them."""
+        self._engine.in_place = self.poller
+        self._engine.start(self.poller.run)
+
+    def close(self) -> None:
+        """Close the epoll, when nothing runs any more."""
+        self._engine.in_place = None
+        self.poller.close()
+
+    def _make(self, sock: socket.socket) -> Any:  # no endpoint: nobody is to wait for it
+        return CallbackStream(sock, self.poller, self._engine.deadlines, self._over)
+
+    async def get_request(self) -> tuple[Any, Any]:
+        """Accept a connection, waiting if there is none. No checkpoint once it is accepted (P2)."""
+        try:
+            return self._group.accept_nowait()
+        except BlockingIOError:
+            return await self._group.accept()
+
+    @trio.lowlevel.enable_ki_protection
+    def admit(self, engine: Engine, hooks: Hooks, request: Any, client_address: Any) -> None:
+        """Begin to serve a connection: there is no moment at which it is nobody's (P2)."""
+        stream: CallbackStream = request
+        record = stream.record = engine.requests.add(stream, client_address)
+        engine.counts.accepted += 1
+        record.enter(RequestState.RUNNING)
+        record.served_in(stream, None)
+        try:
+            announce(engine, hooks, record)
+            watch_deadline(engine, record)
+        finally:
+            try:
+                self._begin(stream, record)
+            finally:
+                self.poller.current = None
+
+    def _begin(self, stream: CallbackStream, record: Request[Any]) -> None:
+        if self.poller.ended:  # the server is cancelled, as this connection would be at once
+            stream.cancel_now()
+            return
+        try:
+            handler = stream.context.run(self._make_handler, stream, record.client_address)
+        except BaseException as exc:
+            stream.fail(exc)
+            return
+        if not self._engine.accepting:
+            stream.begin_drain()  # it was taken as the drain began: nobody has told it
+        stream.begin(handler)
+
+    @trio.lowlevel.disable_ki_protection
+    def _make_handler(self, stream: CallbackStream, client_address: Any) -> Any:
+        assert self._handler is not None
+        return self._handler(stream, client_address, self._hooks)
+
+    def _over(self, stream: CallbackStream, error: BaseException | None) -> None:
+        """Count a connection whose handler has finished, at once if it can be closed at once."""
+        record, stream.record = stream.record, None  # no cycle
+        if error is None:
+            if stream.cancelled:
+                stream.close_now()  # what fits
+                end_request(self._engine, record)
+                return
+            record.outcome = Outcome.FINISHED
+            record.enter(RequestState.CLOSING)
+            if stream.close_now():
+                end_request(self._engine, record)
+                return
+        stream.context.run(self._engine.start, self._end_in_task, record, error)
+        record.served_in(None, None)
+
+    @trio.lowlevel.enable_ki_protection
+    async def _end_in_task(self, record: Request[Any], error: BaseException | None) -> None:
+        """What has to be waited for at the end of a connection."""
+        engine, hooks = self._engine, self._hooks
+        cancelled: BaseException | None = None
+        try:
+            with trio.CancelScope() as scope:
+                record.served_in(scope, trio.lowlevel.current_task())
+                if error is not None:
+                    try:
+                        raise error
+                    except BaseException:
+                        # Cancellation is of this task, not of what was handled.
+                        cancelled = await sort_out(engine, hooks, record, error)
+                record.enter(RequestState.CLOSING)
+                if cancelled is None and not record.cancel_called and isinstance(error, Exception | None):
+                    try:
+                        await hooks.shutdown_request(record.request)
+                    except BaseException as exc:
+                        cancelled = await sort_out(engine, hooks, record, exc)
+                if cancelled is not None:
+                    raise cancelled
+        finally:
+            end_request(engine, record)
+            del error, cancelled  # or the traceback, which has this frame, would keep itself alive

@@ -1,0 +1,489 @@
+"""A connection that is served in place: its handler is called, without a task of its own."""
+
+from __future__ import annotations
+
+import contextvars
+import errno
+import os
+import select
+import socket
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from .._vocabulary.errors import StreamTimeout
+from .._vocabulary.options import check_seconds
+from .._vocabulary.reports import Timeout
+from .callback_link import LINK_SLOTS, CallbackLink, closed_error, refuse_result
+from .closing import discard_input
+from .endpoint import KernelEndpoint
+from .served_stream import ServedStream
+from .stream import RECEIVE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .callback_link import Callee
+    from .callback_poller import CallbackPoller
+    from .deadlines import DeadlineWatch
+
+_NEVER: Final = float("inf")
+_NOBODY: Any = None
+
+
+def _ignore(events: int) -> None:
+    """For a connection that is over."""
+
+
+class CallbackStream(CallbackLink, ServedStream):
+    """A connected socket of the kernel's, and what is known about its connection.
+
+    It is the handler's ``self.request``. Sending and receiving is the business of the server, which calls
+    the handler; the methods for that raise RuntimeError.
+
+    Args:
+      sock: The socket; the stream owns it and closes it.
+      poller: What tells when it is ready.
+      watch: What makes `timeout` work.
+      over: Called when the handler has finished, with the stream and what went wrong.
+    """
+
+    __slots__ = (
+        *LINK_SLOTS,
+        "_blocked",
+        "_closed",
+        "_fd",
+        "_looked_after_drain",
+        "_over",
+        "_peer_error",
+        "_poller",
+        "_pushed",
+        "_recv",
+        "_scheduled",
+        "_send",
+        "_socket",
+        "_timed_out",
+        "_timeout",
+        "_watch",
+        "attention",
+        "cancelled",
+        "context",
+        "deadline",
+        "on_over",
+        "ready",
+        "record",
+        "run",
+        "watched_until",
+    )
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        poller: CallbackPoller,
+        watch: DeadlineWatch,
+        on_over: Callable[[CallbackStream, BaseException | None], None],
+    ) -> None:
+        sock.setblocking(False)
+        self._reset()
+        # Not all that `RequestStream` has: nobody looks for an input buffer here.
+        self.bytes_received = self.bytes_sent = 0
+        self.end_of_stream = self._draining = False
+        self.timeouts = ()
+        self.record: Any = None
+        self.cancelled = False
+        self.deadline: float = _NEVER
+        self.watched_until: float = _NEVER
+        self.on_over = on_over
+        self.ready: Callable[[int], None] = self._receive
+        self.context = contextvars.copy_context()  # as a task would have it: what it sets is this handler's
+        self.run: Callable[..., Any] = self.context.run
+        self._socket = sock
+        self._fd = sock.fileno()
+        self._recv = sock.recv
+        self._send = sock.send
+        self._poller = poller
+        self._watch = watch
+        self._closed = False
+        self._over = False
+        self.attention = False  # whether something was asked for beside the calls
+        self._scheduled = False
+        self._blocked = False  # whether the kernel has no room for what is unsent
+        self._pushed = False
+        self._timed_out = False
+        self._looked_after_drain = False
+        self._timeout: float | None = None
+        self._peer_error: OSError | None = None
+
+    # What the engine does.
+
+    def begin(self, handler: Callee) -> None:
+        """Begin to watch the socket, and set the handler up. From here on `on_over` is called once."""
+        self.handler = handler
+        self._poller.add(self._fd, self)
+        self._poller.call(self, self._set_up, 0)
+
+    def _set_up(self, _: int) -> None:
+        self._calling = True
+        if self.handler.timeout is not None:
+            self.timeout = self.handler.timeout
+        self.call_setup()
+        self._calling = False
+        if self.unsent:
+            self._flush()
+
+    @trio.lowlevel.enable_ki_protection
+    def fail(self, error: BaseException | None) -> None:
+        """Serve no more: let the handler finish, and tell what was the matter."""
+        if self._over:
+            return
+        self._over = self.ending = self._calling = True
+        self.deadline = _NEVER
+        self._poller.current = self
+        try:
+            self.run(
+                self.call_finish, None if self._peer_error is None and not self._closed else self._broken
+            )
+        except BaseException as exc:
+            exc.__context__ = exc.__context__ or error
+            error = exc
+        self._calling = False
+        self._poller.forget(self._fd)
+        self.ready, self.handler = _ignore, _NOBODY  # no cycles
+        self.on_over(self, error)
+
+    # Calls. Ctrl-C may strike here: then it is an exception of the handler's.
+
+    @trio.lowlevel.disable_ki_protection
+    def _receive(self, events: int) -> None:
+        """Receive, call the handler, send what it has written: every request's path, written out flat."""
+        if self.more:
+            return  # it has its turn, and what comes after it waits in the kernel
+        try:
+            data = self._recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lose(error)
+            return
+        if self._timeout is not None:
+            self._put_off()
+        self._calling = True
+        if not data:
+            self._receive_end()
+            return
+        self.bytes_received += len(data)
+        handler = self.handler
+        delimiter = handler.delimiter
+        # The short way: any chunk, or one line and nothing else.
+        if self._partial is None and (
+            delimiter is None
+            or ((end := data.find(delimiter)) >= 0 and end + len(delimiter) == len(data) <= self._max_line)
+        ):
+            result = handler.data_received(data)
+            if result is not None:
+                refuse_result(result, "data_received")
+        else:
+            self.feed(data)
+            if self.more:
+                self._poller.leave(self)
+        self._calling = False
+        if self.unsent:
+            self._flush()
+
+    def _receive_end(self) -> None:
+        self.end_of_stream = True
+        self.feed_end()
+        self._calling = False
+        if self.unsent:
+            self._flush()
+        if not self.ending and not self._blocked:
+            self._watch_for_end()
+
+    def _watch_for_end(self) -> None:
+        self._poller.modify(self._fd, 0)  # or the end would be told for ever
+        self.ready = self._lose_peer
+
+    def _lose_peer(self, events: int) -> None:
+        """After its end, only a reset of the connection is told."""
+        number = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or errno.ECONNRESET
+        self._lose(OSError(number, os.strerror(number)))
+
+    @trio.lowlevel.disable_ki_protection
+    def go_on(self, events: int) -> None:
+        """Handle what was left the last time."""
+        if self.more and not (self._over or self._blocked):
+            self._calling = True
+            self.feed(b"")
+            self._calling = False
+            if self.more:
+                self._poller.leave(self)
+            if self.unsent:
+                self._flush()
+
+    # Sending.
+
+    @trio.lowlevel.enable_ki_protection
+    def _flush(self) -> None:
+        """Send what was written; where there is no room wait for that, and read nothing meanwhile (P9)."""
+        out = self._out
+        data = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
+        try:
+            sent = self._send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self.unsent = 0
+            self._lose(error)
+            return
+        self.bytes_sent += sent
+        self.unsent = unsent = len(data) - sent
+        if unsent:
+            out.append(memoryview(data)[sent:])
+            if not self._blocked:
+                self._blocked = True
+                if not self._over:
+                    self._poller.modify(self._fd, select.EPOLLOUT)
+                    self.ready = self._send_more
+            if sent and self._timeout is not None:
+                self._put_off()
+
+    def _send_more(self, events: int) -> None:
+        """There is room again."""
+        self._flush()
+        if self.unsent or self._peer_error is not None:
+            return
+        self._blocked = False
+        if self.end_of_stream:
+            self._watch_for_end()
+        else:
+            self._poller.modify(self._fd, select.EPOLLIN)
+            self.ready = self._receive
+        self.attention = self.attention or self._draining
+        if self.more:
+            self.go_on(0)
+
+    @trio.lowlevel.enable_ki_protection
+    def _push(self) -> None:
+        if self._blocked or self._pushed or self._over:
+            return
+        if self._poller.in_turn:
+            self._pushed = True
+            self._poller.pushed(self)
+        else:
+            self.flush_pushed()
+
+    def flush_pushed(self) -> None:
+        """Send what others have written."""
+        self._pushed = False
+        if self.unsent and not (self._blocked or self._over):
+            self._flush()
+            if self._draining:
+                self._attend_soon()
+
+    @trio.lowlevel.enable_ki_protection
+    def _lose(self, error: OSError) -> None:
+        """The peer is gone."""
+        if self._peer_error is None:
+            # Its traceback has frames that have this stream: a cycle, for each client that resets (P9).
+            self._peer_error = error.with_traceback(None)
+        self._attend_soon()
+
+    def _broken(self) -> Exception:
+        error = self._peer_error
+        if error is None:
+            return trio.ClosedResourceError("this connection was closed")
+        broken = trio.BrokenResourceError(f"the peer is gone: {error}")
+        broken.__cause__ = error
+        return broken
+
+    # What was asked for beside the calls.
+
+    @trio.lowlevel.enable_ki_protection
+    def _attend_soon(self) -> None:
+        self.attention = True
+        if not (self._poller.current is self or self._scheduled or self._over):
+            self._scheduled = True
+            self._poller.changed(self)
+
+    def attend(self) -> None:
+        """See what was asked for, in the poller's turn."""
+        self._scheduled = False
+        if self._over:
+            return
+        if self.cancelled or self._closed or self.ending:
+            self.fail(None)
+        elif self._peer_error is not None:
+            self.fail(self._broken())
+        elif self._timed_out:
+            self._time_out()
+        elif self._draining:
+            self._drain()
+        else:
+            self.attention = False
+
+    def _drain(self) -> None:
+        """End unless something is begun; what has arrived already is answered."""
+        self.attention = False
+        if not (self._looked_after_drain or self.unsent or self.more or self.end_of_stream):
+            self._looked_after_drain = True
+            self._poller.call(self, self._receive, 0)
+        if not self._over:
+            if self.in_between:
+                self.fail(None)
+            else:
+                self.attention = True
+
+    def cancel(self) -> None:
+        """End soon, for `Request.cancel`."""
+        self.cancelled = True
+        self._attend_soon()
+
+    def cancel_now(self) -> None:
+        """End at once: the server does."""
+        self.cancelled = True
+        self.fail(None)
+
+    def begin_drain(self) -> None:
+        """Tell the stream that its server drains."""
+        self._draining = True
+        self._attend_soon()
+
+    def busy_changed(self) -> None:
+        """The handler's ``busy`` was set."""
+        if self._timeout is not None:
+            self._put_off()
+        if self._draining:
+            self._attend_soon()
+
+    # Timeouts.
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that one wait for the peer may take; ``None``, the default, is no bound."""
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        check_seconds("timeout", seconds, none="no bound")
+        self._timeout = seconds
+        self._put_off()
+
+    def _put_off(self) -> None:
+        """The peer did something: its time begins anew."""
+        if self._timeout is None or self._over:
+            self.deadline = _NEVER
+            return
+        self.deadline = trio.current_time() + self._timeout
+        if self.deadline < self.watched_until:
+            self._watch.add(self, self.deadline)
+
+    def interrupt(self) -> None:
+        """The deadline has come."""
+        self._timed_out = True
+        self._attend_soon()
+
+    def _time_out(self) -> None:
+        self._timed_out = self.attention = False
+        timeout = self._timeout
+        if timeout is None or trio.current_time() < self.deadline:
+            self._put_off()  # something has come meanwhile
+        elif self.waits_for_peer:
+            self.note_timeout(Timeout.WAIT)
+            self.fail(StreamTimeout(timeout))
+        elif self.in_between:
+            self.note_timeout(Timeout.IDLE)
+            self.fail(None)
+        else:
+            self._put_off()  # the peer waits for the handler
+        if self._draining and not self._over:
+            self.attention = True
+
+    # The end.
+
+    @trio.lowlevel.enable_ki_protection
+    def close(self) -> None:
+        """Close at once and without waiting."""
+        if not self._closed:
+            self._closed = True
+            self._refusal = closed_error
+            self._poller.forget(self._fd)
+            self._socket.close()
+            if self.watched_until < _NEVER:
+                self._watch.discard(self)
+            if not self._over:
+                self._attend_soon()
+
+    def close_now(self) -> bool:
+        """Close if that loses nothing of what was sent; false where one has to wait for the peer."""
+        if self.unsent:
+            self._flush()
+            if self.unsent:
+                return False
+        if not (self.end_of_stream or self._closed or self._peer_error is not None):
+            sock = self._socket
+            try:
+                sock.shutdown(socket.SHUT_WR)
+                if self._recv(RECEIVE_BYTES):
+                    return False
+            except BlockingIOError:
+                if KernelEndpoint(sock).unsent_bytes() != 0:
+                    return False
+            except OSError:
+                pass  # the peer reset the connection: there is no end to deliver
+        self.close()
+        return True
+
+    @property
+    def may_be_closed(self) -> bool:
+        """Whether the peer gets all that was written though the stream is closed at once."""
+        return self._closed or self._peer_error is not None or (self.end_of_stream and not self.unsent)
+
+    async def close_gracefully(self, *, timeout: float, max_bytes: int) -> None:
+        """Close so that the peer gets all that was written."""
+        try:
+            if not self._closed and self._peer_error is None:
+                endpoint = KernelEndpoint(self._socket)
+                await self._send_rest(endpoint)
+                if not self.end_of_stream:
+                    await discard_input(endpoint, timeout=timeout, max_bytes=max_bytes)
+        finally:
+            self.close()
+
+    async def _send_rest(self, endpoint: KernelEndpoint) -> None:
+        # A client that was waited for in vain is not waited for again.
+        while self.unsent and not self._closed and Timeout.WAIT not in self.timeouts:
+            before = self.unsent
+            self._flush()
+            if self._peer_error is not None:
+                raise self._broken() from self._peer_error
+            if self.unsent == before:
+                timeout = self._timeout
+                with trio.move_on_after(_NEVER if timeout is None else timeout) as scope:
+                    await endpoint.wait_writable()
+                if scope.cancelled_caught:
+                    assert timeout is not None
+                    self.note_timeout(Timeout.WAIT)
+                    raise StreamTimeout(timeout)
+
+    # What is known.
+
+    @property
+    def socket(self) -> Any:
+        """The socket underneath, for its options and addresses; sending or receiving on it is an error."""
+        return self._socket
+
+    @property
+    def closed(self) -> bool:
+        """Whether the stream was closed on this side."""
+        return self._closed
+
+    @property
+    def peer_error(self) -> OSError | None:
+        """The error by which the peer was found to be gone, or ``None``."""
+        return self._peer_error
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is begun."""
+        return self.set_up and self.in_between
