@@ -133,6 +133,16 @@ def planted(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Measure ours beside all others, for 25 minutes, and write docs/performance*; ``-- --quick`` for two."""
+    session.install("-e", ".", "anyio", "gevent", "trustme", "uvloop")
+    if "--quick" not in session.posargs:
+        session.posargs[:0] = ["--output", "docs"]  # figures that are worth to be kept
+    save = Path(session.cache_dir).resolve() / "bench.json"  # for `python -m benchmarks --all --from`
+    session.run("python", "-m", "benchmarks", "--all", "--save", str(save), *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check the code with ruff: its rules, then its formatting."""
     session.install("ruff")

@@ -25,14 +25,14 @@ class Child:
 
     Args:
       argv: The command.
-      cpu: The CPU it may use, and no other.
+      cpu: The CPU it may use, and no other; ``None`` = all that we may use.
       environment: Its environment; ``None`` = ours.
 
     Ownership: leaving the ``with`` block ends the process, by SIGTERM and then by SIGKILL.
     """
 
     def __init__(
-        self, argv: Sequence[str], *, cpu: int, environment: Mapping[str, str] | None = None
+        self, argv: Sequence[str], *, cpu: int | None, environment: Mapping[str, str] | None = None
     ) -> None:
         self._name = " ".join(os.path.basename(word) for word in argv)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by stop)
@@ -46,7 +46,8 @@ class Child:
         )
         # From outside and at once: it needs neither taskset(1) nor code between fork and exec, and
         # threads that the child starts later inherit it.
-        os.sched_setaffinity(self.pid, {cpu})
+        if cpu is not None:
+            os.sched_setaffinity(self.pid, {cpu})
 
     @property
     def pid(self) -> int:

@@ -30,17 +30,18 @@ def measure_fair(loadgen: Loadgen, server: Server) -> Sample:
     A server that answers all it finds in one connection's buffer before it looks at the next one
     has a fine throughput, and makes the polite client wait for 8,000 lines. So both are reported.
     """
+    greedy_seconds, polite_seconds = GREEDY_SECONDS * loadgen.pace, POLITE_SECONDS * loadgen.pace
     greedy = loadgen.start(
         "echo",
         server,
         connections=GREEDY_CONNECTIONS,
         depth=GREEDY_DEPTH,
         warm=START / 2,
-        seconds=GREEDY_SECONDS,
+        seconds=greedy_seconds,
     )
     with greedy:
-        polite = loadgen.run("echo", server, warm=START, seconds=POLITE_SECONDS)
-        pushed = read_result(greedy, GREEDY_SECONDS)
+        polite = loadgen.run("echo", server, warm=START, seconds=polite_seconds)
+        pushed = read_result(greedy, greedy_seconds)
     figures = {
         MEDIAN.key: polite.p50_us,
         TAIL.key: polite.p99_us,

@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 import time
 
+BAR = 20
+"""Characters that the bar is wide."""
+
 
 class Progress:
     """Counts seconds as planned, and learns from them how fast this machine is.
@@ -29,14 +32,23 @@ class Progress:
     def step(self, what: str, planned: float) -> None:
         """A measurement begins that should take *planned* seconds."""
         if self._live:
-            line = f"\r\x1b[K{self._share} {what:<40} {self._left}"
+            line = f"\r\x1b[K{self._bar} {self._share} {what:<40} {self._left}"
             print(line, end="", file=sys.stderr, flush=True)
         self._done += planned
+
+    def reach(self, planned: float) -> None:
+        """What was planned for the first *planned* seconds is done, or will not be."""
+        self._done = planned
 
     def clear(self) -> None:
         """Take the line away, before something else is printed."""
         if self._live:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    @property
+    def _bar(self) -> str:
+        filled = min(BAR, round(BAR * self._done / self._planned))
+        return "[" + "#" * filled + "." * (BAR - filled) + "]"
 
     @property
     def _share(self) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from benchmarks.interleave import Rounds
     from benchmarks.sample import Metric
-    from benchmarks.workloads import Workload
+    from benchmarks.workload import Workload
 
 OURS = "ours"
 """The label of the side that all others are compared with."""
@@ -33,7 +33,10 @@ class Quartiles:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Quartiles:
-        return cls(*statistics.quantiles(values, n=4, method="inclusive"))
+        figures = list(values)
+        if len(figures) == 1:
+            return cls(*figures * 3)
+        return cls(*statistics.quantiles(figures, n=4, method="inclusive"))
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Row:
 
     def __str__(self) -> str:
         spread = f"{self.ratio.low:.2f}..{self.ratio.high:.2f}"
-        theirs, ours = _short(self.theirs.median), _short(self.ours.median)
+        theirs, ours = short(self.theirs.median), short(self.ours.median)
         ratio = f"{self.ratio.median:.2f}"
         line = _COLUMNS.format(self.workload, self.label, theirs, ours, ratio, spread, self.verdict)
         return line.rstrip()
@@ -117,7 +120,7 @@ def as_json(
     return {"machine": machine, "sides": sides, "rows": rows, "rounds": rounds}
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
     """Three figures that mean something, thousands apart."""
     if not math.isfinite(value) or value == 0:
         return str(value)

@@ -11,9 +11,9 @@ from typing import Literal
 from benchmarks.child import BenchmarkError, Child
 from benchmarks.machine import ROOT
 
-Mode = Literal["line", "raw", "udp", "udptask"]
-"""What it serves: lines, one write for each; bytes, as they come; or datagrams, where those who can make a
-task for each do so for ``udptask``."""
+Mode = Literal["line", "raw", "tls", "ping", "udp", "udptask", "work"]
+"""What it serves: lines, one write for each; bytes, as they come; lines through TLS; the line ``PING``;
+datagrams, where those who can make a task for each do so for ``udptask``; or lines that cost some work."""
 
 START_TIMEOUT = 10.0
 SHUTDOWN_TIMEOUT = 30.0
@@ -24,15 +24,15 @@ QUIET_TIMEOUT = 5.0
 
 
 class Server(Child):
-    """One of the servers of ``peers.py``, which listens once this is constructed."""
+    """One of the servers of ``benchmarks.peers``, which listens once this is constructed."""
 
-    def __init__(self, name: str, mode: Mode, *, cpu: int) -> None:
+    def __init__(self, name: str, mode: Mode, *, cpu: int | None) -> None:
         # -P: the folder of the script must not come first on the path, where a file of ours could
         # hide one of the standard library; the checkout must, so that it is what we measure.
         inherited = os.environ.get("PYTHONPATH")
         path = os.pathsep.join([str(ROOT), inherited] if inherited else [str(ROOT)])
         super().__init__(
-            [sys.executable, "-P", str(Path(__file__).with_name("peers.py")), name, "0", mode],
+            [sys.executable, "-P", "-m", "benchmarks.peers", name, "0", mode],
             cpu=cpu,
             environment={**os.environ, "PYTHONPATH": path},
         )

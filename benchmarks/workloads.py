@@ -2,50 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmarks import fair, idle, load
-from benchmarks.report import TARGETS_ARE_AGAINST
+from benchmarks import fair, idle, load, memory
+from benchmarks.workload import Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from benchmarks.server import Mode
 
-    from benchmarks.loadgen import Loadgen
-    from benchmarks.sample import Metric, Sample
-    from benchmarks.server import Mode, Server
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workload:
-    """What is done to each server in each round."""
-
-    name: str
-    about: str
-    metrics: tuple[Metric, ...]
-    measure: Callable[[Loadgen, Server], Sample]
-
-    mode: Mode = "line"
-
-    targets: dict[str, float] = field(default_factory=dict)
-    """The ratios that we want against `against`, by metric."""
-
-    against: str = TARGETS_ARE_AGAINST
-    """Whom the targets are set against. Where that is not the usual one it is the only one that is measured:
-    the others do not do this kind of work."""
-
-    uses_up_server: bool = False
-    """Each round needs a server of its own, because measuring ends it."""
-
-    rounds_divisor: int = 1
-    """Rounds of this one are longer, so it makes do with fewer."""
-
-    round_seconds: float = 0.4
-    """About what one server takes in one round: only to say how long it will all take."""
-
-    def rounds(self, asked: int) -> int:
-        """How many to measure; three at least, or there is no median to speak of."""
-        return max(3, asked // self.rounds_divisor)
+RATES = (1_000, 2_000, 5_000, 10_000, 20_000, 30_000, 40_000, 60_000, 80_000)
+"""Lines a second, of which `rate...` has a workload each."""
 
 
 def _echo(name: str, connections: int, depth: int = 1, target: float | None = None) -> Workload:
@@ -55,7 +21,21 @@ def _echo(name: str, connections: int, depth: int = 1, target: float | None = No
         about=f"echo of 64-byte lines, {connections} connection{'s' * (connections > 1)}{deep}",
         metrics=load.METRICS,
         measure=load.measure_load("echo", connections=connections, depth=depth, bytes=64),
+        spins=connections == 1,
         targets={} if target is None else {load.CPU.key: target},
+    )
+
+
+def _ping(name: str, connections: int, depth: int = 1) -> Workload:
+    deep = f", {depth} at a time" if depth > 1 else ""
+    return Workload(
+        name=name,
+        about=f"PING as redis has it, {connections} connection{'s' * (connections > 1)}{deep}",
+        metrics=load.METRICS,
+        measure=load.measure_load("echo", connections=connections, depth=depth, ping=1),
+        spins=connections == 1,
+        mode="ping",
+        against="redis",
     )
 
 
@@ -71,10 +51,48 @@ def _udp(name: str, handler: str, *, mode: Mode, target: float) -> Workload:
     )
 
 
+def _idle(name: str, connections: int) -> Workload:
+    return Workload(
+        name=name,
+        about=f"{connections:,} connections that have each exchanged a line",
+        metrics=idle.METRICS,
+        measure=idle.measure_idle(connections),
+        targets={idle.MEMORY.key: 1.0, idle.SHUTDOWN.key: 1.0},
+        uses_up_server=True,
+        rounds_divisor=4,
+        round_seconds=connections / 1000,
+    )
+
+
+def _rate(rate: int) -> Workload:
+    return Workload(
+        name=f"rate{rate}",
+        about=f"{rate:,} lines a second on 50 connections, answered or not",
+        metrics=(load.CPU, load.P50, load.P99),
+        measure=load.measure_load("rate", connections=50, bytes=64, rate=rate, warm=0.1, window=0.5),
+        round_seconds=0.8,
+    )
+
+
+def _growth(name: str, about: str, growth: memory.Growth) -> Workload:
+    return Workload(
+        name=name,
+        about=f"memory from {growth.first:,} {about} to {growth.last:,}",
+        metrics=(memory.GROWTH,),
+        measure=growth.measure,
+        uses_up_server=True,
+        rounds_divisor=100,
+        round_seconds=20.0,
+    )
+
+
 _ALL = (
     _echo("echo1", 1),
+    _echo("echo10", 10),
     _echo("echo50", 50, target=1.5),
     _echo("echo500", 500),
+    _echo("echo2000", 2000),
+    _echo("echo10000", 10_000),
     _echo("pipe16", 50, depth=16, target=3.0),
     Workload(
         name="churn",
@@ -96,18 +114,20 @@ _ALL = (
         measure=load.measure_load("bulk", bytes=65536),
         mode="raw",
     ),
+    _ping("ping1", 1),
+    _ping("ping50", 50),
+    _ping("ping16", 50, depth=16),
+    Workload(
+        name="tls50",
+        about="echo of 64-byte lines through TLS, 50 connections",
+        metrics=load.METRICS,
+        measure=load.measure_load("echo", connections=50, bytes=64, tls=1),
+        mode="tls",
+    ),
     _udp("udp", "a handler that is called in place", mode="udp", target=1.0),
     _udp("udptask", "a task for each", mode="udptask", target=1 / 2.5),
-    Workload(
-        name="idle",
-        about=f"{idle.CONNECTIONS:,} connections that have each exchanged a line",
-        metrics=idle.METRICS,
-        measure=idle.measure_idle,
-        targets={idle.MEMORY.key: 1.0, idle.SHUTDOWN.key: 1.0},
-        uses_up_server=True,
-        rounds_divisor=4,
-        round_seconds=2.0,
-    ),
+    _idle("idle", 2000),
+    _idle("idle10k", 10_000),
     Workload(
         name="fair",
         about=f"one client beside {fair.GREEDY_CONNECTIONS} with {fair.GREEDY_DEPTH:,} lines each",
@@ -116,6 +136,21 @@ _ALL = (
         rounds_divisor=4,
         round_seconds=1.2,
     ),
+    *map(_rate, RATES),
+    Workload(
+        name="workers",
+        about="50 connections, 0.3 ms of work for each line, on both CPUs",
+        metrics=(load.RATE,),
+        measure=load.measure_load("echo", connections=50, bytes=64, warm=0.3, window=0.7),
+        mode="work",
+        targets={load.RATE.key: 1.6},
+        against="trioserver_one_worker",
+        round_seconds=1.1,
+    ),
+    _growth("grow", "lines", memory.Growth("echo", 100_000, 1_000_000, connections=50, depth=16, bytes=64)),
+    _growth("growchurn", "connections", memory.Growth("churn", 10_000, 100_000, connections=32, bytes=64)),
 )
 
 WORKLOADS = {workload.name: workload for workload in _ALL}
+USUAL = ("echo1", "echo50", "echo500", "pipe16", "churn", "churn1", "bulk", "udp", "udptask", "idle", "fair")
+"""Those that are measured unless others are asked for."""

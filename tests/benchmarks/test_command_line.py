@@ -1,0 +1,74 @@
+"""The command line: what is asked for is what is measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks.__main__ import FULL_ROUNDS, QUICK_ROUNDS, check, everything, parse, sides_of
+from benchmarks.child import BenchmarkError
+from benchmarks.workloads import USUAL, WORKLOADS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.results import Results
+
+
+def test_without_arguments_the_usual_workloads_are_measured() -> None:
+    """Against trio's own server."""
+    options = parse([])
+    assert (options.workloads, options.peers, options.rounds) == (
+        list(USUAL),
+        ["trio_serve_tcp"],
+        FULL_ROUNDS,
+    )
+
+
+def test_quick_means_fewer_rounds_unless_they_are_given() -> None:
+    """An explicit number wins."""
+    assert parse(["--quick"]).rounds == QUICK_ROUNDS
+    assert parse(["--quick", "--rounds", "3"]).rounds == 3
+
+
+def test_workloads_and_peers_are_lists_with_commas() -> None:
+    """As the help says."""
+    options = parse(["--workloads", "echo50,udp", "--peers", "gevent,bare_epoll"])
+    assert (options.workloads, options.peers) == (["echo50", "udp"], ["gevent", "bare_epoll"])
+
+
+@pytest.mark.parametrize("arguments", [["--workloads", "echo51"], ["--rounds", "0"], ["--peers"]])
+def test_nonsense_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """With the usage, and before anything is started."""
+    with pytest.raises(SystemExit):
+        parse(arguments)
+    assert "usage: python -m benchmarks" in capsys.readouterr().err
+
+
+def test_a_workload_with_an_opponent_of_its_own_is_measured_against_that_one() -> None:
+    """The others do not do this kind of work."""
+    sides = {"ours": "trioserver", "gevent": "gevent"}
+    assert sides_of(WORKLOADS["echo50"], sides) == sides
+    assert sides_of(WORKLOADS["ping50"], sides) == {"ours": "trioserver", "redis": "redis"}
+
+
+def test_documents_are_made_from_a_run_that_was_kept(
+    results: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without measuring anything, into the folder that is named."""
+    results.save(tmp_path / "run.json")
+    options = parse(["--all", "--from", str(tmp_path / "run.json"), "--output", str(tmp_path)])
+    assert everything(options) == 0
+    assert (tmp_path / "performance-figures.md").read_text().strip() in capsys.readouterr().out
+    assert (tmp_path / "performance-rate.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("workload", "server", "message"),
+    [("echo50", "nobody", "no such server: nobody"), ("workers", "trioserver", "but trioserver_one_worker")],
+)
+def test_a_server_that_can_not_be_measured_is_refused(workload: str, server: str, message: str) -> None:
+    """With the names of those that can, and before anything is started."""
+    with pytest.raises(BenchmarkError, match=message):
+        check(WORKLOADS[workload], server)
