@@ -49,11 +49,11 @@ async def test_p9_pipelined_replies_when_the_peer_does_not_read_then_writes_wait
         await trio.testing.wait_all_tasks_blocked()
         assert 65536 <= written <= 3 * 65536
         assert writer.pending <= 65536 + 1000
-        endpoint.make_room(100_000)
+        endpoint.make_room(200_000)
         before = written
         await trio.testing.wait_all_tasks_blocked()
         assert written > before
-        assert len(endpoint.sent) == 100_010
+        assert len(endpoint.sent) == 200_010
         nursery.cancel_scope.cancel()
 
 

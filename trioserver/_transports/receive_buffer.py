@@ -72,4 +72,13 @@ class ReceiveBuffer:
         at = self._data.find(separator, start + skip, start + limit)
         if at < 0:
             return None
-        return self.take(at + len(separator) - start)
+        # As `take`, without the call: it is made for every line of a client that pipelines.
+        end = at + len(separator)
+        taken = self._data[start:end]
+        self.size -= end - start
+        if self.size:
+            self._start = end
+        else:
+            self._data = b""
+            self._start = 0
+        return taken

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from .._vocabulary.reports import Timeout
     from .outbox import Flusher, Outbox
 
-OPERATIONS_PER_CHECKPOINT: Final = 16
+OPERATIONS_PER_CHECKPOINT: Final = 32
 """Operations of one stream that may pass without a checkpoint.
 
-Measured with one polite client beside four that pipeline without pause: 16 keeps its median latency under
+Measured with one polite client beside four that pipeline without pause: 32 keeps its median latency under
 a millisecond; without a budget it is a tenth of a second, as it is with asyncio.
 """
 
@@ -274,7 +274,10 @@ class RequestStream(trio.abc.HalfCloseableStream):
         Cancellation: nothing is lost; the bytes stay for the next read.
         """
         if self.buffer.size:
-            await self.spend()
+            self.budget -= 1
+            if self.budget < 0:
+                self.budget = OPERATIONS_PER_CHECKPOINT
+                await trio.lowlevel.checkpoint()  # P10
             return True
         if self._draining:
             if self._looked_after_drain:

@@ -64,16 +64,20 @@ class StreamWriter:
         if not isinstance(data, bytes):
             data = memoryview(data).cast("B")
         outbox = stream.outbox
-        if self._buffer_bytes or stream.buffer.size or (outbox is not None and not outbox.empty):
+        if self._buffer_bytes or stream.buffer.size:
+            if outbox is None or not outbox.add_more(data, self._buffer_bytes or GATHER_BYTES):
+                return await self._gather(data)
+        elif outbox is not None and not outbox.empty:
             return await self._gather(data)
-        sent = stream.try_send(data)
-        if sent < len(data) or stream.unflushed:
-            await stream.send_rest(memoryview(data)[sent:])
         else:
-            stream.budget -= 1
-            if stream.budget < 0:
-                stream.budget = OPERATIONS_PER_CHECKPOINT
-                await trio.lowlevel.checkpoint()  # P10
+            sent = stream.try_send(data)
+            if sent < len(data) or stream.unflushed:
+                await stream.send_rest(memoryview(data)[sent:])
+                return len(data)
+        stream.budget -= 1
+        if stream.budget < 0:
+            stream.budget = OPERATIONS_PER_CHECKPOINT
+            await trio.lowlevel.checkpoint()  # P10
         return len(data)
 
     async def _gather(self, data: bytes | memoryview) -> int:
