@@ -205,8 +205,8 @@ class Poller(trio.abc.Instrument):
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        # By descriptor. The kernel always gives the lowest number that is free (open(2)), so it is no longer than
-        # it has to be; in a dict each would take 60 bytes more, and a search.
+        # By descriptor. The kernel always gives the lowest number that is free (open(2)), so it is no longer
+        # than it has to be; in a dict each would take 60 bytes more, and a search.
         self._endpoints: list[EpollEndpoint | None] = []
         self._events = False
 

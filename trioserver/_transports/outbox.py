@@ -72,7 +72,7 @@ class Outbox:
         self.size += len(data)
 
     def add_more(self, data: bytes | memoryview, limit: int) -> bool:
-        """Gather one more piece behind others, if nothing else is to be done for it: what pipelining needs."""
+        """Gather one more piece behind others, if nothing else is to be done: what pipelining needs."""
         if not self.size or self.size + len(data) > limit or self._error is not None or self._stream.closed:
             return False
         self._parts.append(bytes(data))
