@@ -78,6 +78,32 @@ class CountingHandler(trioserver.StreamRequestHandler["CountingServer"]):
         assert_type(credentials.uid, int)
 
 
+class PlainHandler(trioserver.CallbackRequestHandler["CountingServer"]):
+    """Its methods are plain functions."""
+
+    delimiter: bytes | None = b"\n"
+    timeout = 5.0
+    max_line_bytes = 100
+    max_unsent_bytes = 1000
+
+    def setup(self) -> None:
+        assert_type(self.server, CountingServer)
+        assert_type(self.request, trioserver.RequestStream)
+        self.write(bytearray(b"hello"))
+
+    def data_received(self, data: bytes) -> None:
+        self.busy = not self.busy
+        self.delimiter = None
+        self.write(data)
+
+    def eof_received(self) -> None:
+        super().eof_received()
+        self.close()
+
+    def finish(self) -> None:
+        assert_type(self.timeouts, tuple[trioserver.Timeout, ...])
+
+
 class TextHandler(trioserver.BaseRequestHandler[str]):
     """A handler of what is no stream; the server's type is left out."""
 
@@ -118,6 +144,7 @@ async def make_servers() -> None:
     options: trioserver.TCPServerOptions = {"max_requests": 5, "address_family": socket.AF_INET6}
     trioserver.TCPServer(("::1", 0, 0, 0), CountingHandler, **options)
     trioserver.TCPServer(("", 80), function, False)
+    trioserver.TCPServer(("", 80), PlainHandler)
     trioserver.TCPServer(None, function, sock=socket.socket())
     trioserver.TCPServer(None, function, sock=[3, trio.SocketListener(trio.socket.socket())])
     unix: trioserver.UnixStreamServerOptions = {"mode": 0o600}

@@ -49,11 +49,11 @@ class CallbackRequestHandler(_Base[ServerT]):
                 self.write(data)
 
     There is no task for each connection: one task of the server's calls the methods of all of them, whenever
-    there is something for them. An answer takes about half the time that it takes with a task (measured), an idle
-    connection half the memory. The price: they *must not block*, since nothing else in the program runs
-    meanwhile, and what was begun has to be kept in attributes. It suits answers that are in memory: a cache,
-    a counter, a proxy's health checks. Where an answer has to be waited for, `StreamRequestHandler` is
-    simpler.
+    there is something for them. An answer takes about half the time that it takes with a task, an idle
+    connection a third of the memory (measured). The price: they *must not block*, since nothing else in the
+    program runs meanwhile, and what was begun has to be kept in attributes. It suits answers that are in
+    memory: a cache, a counter, a proxy's health checks. Where an answer has to be waited for,
+    `StreamRequestHandler` is simpler.
 
     All else is as for other handlers: the connections are requests that are counted, limited, timed, listed
     in ``server.requests``, cancelled alone, drained and closed by the same engine; an exception ends one of
