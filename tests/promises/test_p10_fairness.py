@@ -14,7 +14,7 @@ import trioserver
 
 from .fakes import QueueServer, ScriptedServer, assert_accounted, at_once, receive_until_closed
 
-BUDGET = 32
+BUDGET = 64
 """Operations of one stream that may pass without a checkpoint."""
 
 BATCH = 64

@@ -83,7 +83,7 @@ def client_wrap(context: ssl.SSLContext) -> Callable[[ssl.MemoryBIO, ssl.MemoryB
 async def shake_hands(stream: SocketStream, wrap: Any) -> SocketStream:
     """Make a stream a TLS stream with any SSL object; servers have `starttls` for it."""
     endpoint = TLSEndpoint(stream._endpoint, wrap)
-    stream._endpoint = stream._tls = endpoint
+    stream._go_over_to(endpoint)
     await stream._shake_hands(endpoint, None)
     return stream
 

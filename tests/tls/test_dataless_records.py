@@ -55,7 +55,8 @@ async def test_records_without_data_put_off_no_timeout_and_come_in_small_portion
 
     async with trio.open_nursery() as nursery:
         stream = SocketStream(Flood(), watch=DeadlineWatch(nursery.start_soon))
-        stream._endpoint = stream._tls = tls = TLSEndpoint(stream._endpoint, wrap)
+        tls = TLSEndpoint(stream._endpoint, wrap)
+        stream._go_over_to(tls)
         tls.established = True
         stream.timeout = 1.0
 

@@ -47,8 +47,9 @@ def on(inner: FakeEndpoint) -> SocketStream:
     """A stream over that, as if the handshake was done."""
     stream = SocketStream(inner)
     wrap: Any = FakeSSL
-    stream._endpoint = stream._tls = TLSEndpoint(inner, wrap)
-    stream._tls.established = True
+    tls = TLSEndpoint(inner, wrap)
+    stream._go_over_to(tls)
+    tls.established = True
     return stream
 
 

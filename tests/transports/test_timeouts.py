@@ -186,3 +186,24 @@ async def test_timeout_on_a_real_connection_then_it_fires_no_earlier(wires: Wire
         await stream.send_all(bytes(1 << 20))
     peer.send(b"late")
     assert await stream.receive_some() == b"late"
+
+
+async def test_readline_when_a_line_comes_in_pieces_within_the_timeout_then_it_is_whole(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Each wait has the timeout to itself, and no piece is taken twice."""
+    async with fake() as (stream, endpoint):
+        stream.timeout = 5
+        lines: list[bytes] = []
+
+        async def read() -> None:
+            reader = StreamReader(stream)
+            lines.append(await reader.readline())
+            lines.append(await reader.readuntil(b"\r\n"))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read)
+            for piece in (b"a", b"b", b"c\n", b"\r", b"d\r", b"\n"):
+                await trio.sleep(4)
+                endpoint.feed(piece)
+        assert lines == [b"abc\n", b"\rd\r\n"]

@@ -60,7 +60,7 @@ class Hooks(Protocol):
         ...
 
     def begin_callbacks(self) -> InPlace | None:
-        """Called when the loop begins to accept: what does so for handlers that are called in place, if any."""
+        """Called when the loop begins: what accepts for handlers that are called in place, if any."""
         ...
 
     async def verify_request(self, request: Any, client_address: Any, /) -> bool:

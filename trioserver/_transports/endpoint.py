@@ -99,13 +99,23 @@ class KernelEndpoint:
     Takes ownership of the socket and makes it non-blocking.
     """
 
-    __slots__ = ("short_means_empty", "socket")
+    __slots__ = ("readable", "short_means_empty", "socket")
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self.socket = sock
         # trio's waiting is level-triggered, and ends at once where there is more.
         self.short_means_empty: bool = True
+        self.readable: bool = False  # whether something has come for which nobody waited, where that is noted
+
+    # A stream may receive from and send to the socket itself, and save a call. Then it tells what it found,
+    # and makes `readable` false where it has taken all.
+
+    def found_empty(self) -> None:
+        """Note that a receive found nothing."""
+
+    def found_full(self) -> None:
+        """Note that a send found no room."""
 
     def recv_nowait(self, max_bytes: int) -> bytes:
         """Receive at most so many bytes."""

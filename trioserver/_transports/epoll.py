@@ -36,6 +36,7 @@ if AVAILABLE:
     _READABLE = select.EPOLLIN | select.EPOLLPRI | _ENDED
     _WRITABLE = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
     _URGENT = select.EPOLLPRI
+    _INPUT = select.EPOLLIN | select.EPOLLOUT  # the kernel tells of room to send along with each event
     _INTEREST = select.EPOLLPRI | select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 _MAX_EVENTS = 4096
 
@@ -71,7 +72,6 @@ class EpollEndpoint(KernelEndpoint):
         "_closed",
         "_ended",
         "_poller",
-        "_readable",
         "_reader",
         "_registered",
         "_writable",
@@ -88,22 +88,30 @@ class EpollEndpoint(KernelEndpoint):
         self._closed = False
         self._reader: trio.lowlevel.Task | None = None
         self._writer: trio.lowlevel.Task | None = None
-        self._readable = self._ended = False
+        self._ended = False
         self._writable = True  # until the kernel says otherwise: so it stays when nobody sends
 
     # What the two below find out makes all earlier events old news, since events are only looked at between
     # the turns of tasks: whatever happens from here on is a new event.
+
+    def found_empty(self) -> None:
+        """Note that a receive found nothing."""
+        # So an end that was seen was another socket's; see `Poller.forget`.
+        self.readable = self._ended = False
+
+    def found_full(self) -> None:
+        """Note that a send found no room."""
+        self._writable = False
 
     def recv_nowait(self, max_bytes: int) -> bytes:
         """Receive at most so many bytes."""
         try:
             data = self.socket.recv(max_bytes)
         except BlockingIOError:
-            # With nothing to read, an end that was seen was another socket's; see `Poller.forget`.
-            self._readable = self._ended = False
+            self.found_empty()
             raise
         if len(data) < max_bytes and self.short_means_empty:
-            self._readable = False
+            self.readable = False
         return data
 
     def send_nowait(self, data: ReadableBuffer) -> int:
@@ -111,7 +119,7 @@ class EpollEndpoint(KernelEndpoint):
         try:
             return self.socket.send(data)
         except BlockingIOError:
-            self._writable = False
+            self.found_full()
             raise
 
     # Plain functions that return what is to be awaited, since each coroutine between a handler and trio costs
@@ -121,8 +129,8 @@ class EpollEndpoint(KernelEndpoint):
     @trio.lowlevel.enable_ki_protection
     def wait_readable(self) -> Awaitable[None]:
         """Wait until a receive would do something."""
-        if self._readable or self._ended:
-            self._readable = False
+        if self.readable or self._ended:
+            self.readable = False
             return trio.lowlevel.checkpoint()  # noqa: ASYNC105
         if self._closed:
             raise trio.ClosedResourceError("this socket was closed")
@@ -172,7 +180,7 @@ class EpollEndpoint(KernelEndpoint):
                 self._reader = None
                 trio.lowlevel.reschedule(task, _WOKEN)
             else:
-                self._readable = True
+                self.readable = True
         if events & _WRITABLE:
             self._writable = True
             if (task := self._writer) is not None:
@@ -193,7 +201,7 @@ class EpollEndpoint(KernelEndpoint):
         if self._closed:
             return
         self._closed = True
-        self._readable = self._writable = self._ended = False
+        self.readable = self._writable = self._ended = False
         if self._registered:
             self._poller.forget(self)
         self.socket.close()
@@ -242,8 +250,15 @@ class Poller(trio.abc.Instrument):
         if found:
             self._events = True
             endpoints = self._endpoints
+            reschedule = trio.lowlevel.reschedule
             for fd, events in found:
-                if (endpoint := endpoints[fd]) is not None:
+                if (endpoint := endpoints[fd]) is None:
+                    continue
+                # What comes for each request, written out: input, for a task that waits for it, and no other.
+                if events == _INPUT and (task := endpoint._reader) is not None and endpoint._writable:
+                    endpoint._reader = None
+                    reschedule(task, _WOKEN)
+                else:
                     endpoint.ready(events)
 
     async def run(self) -> None:

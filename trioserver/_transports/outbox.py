@@ -44,11 +44,13 @@ class Sender(Protocol):
 class Outbox:
     """The gathered output of one stream."""
 
-    __slots__ = ("_error", "_flushed", "_parts", "_stream", "size", "told")
+    __slots__ = ("_error", "_flushed", "_stream", "parts", "room", "size", "told")
 
-    def __init__(self, stream: Sender) -> None:
+    def __init__(self, stream: Sender, room: int = GATHER_BYTES) -> None:
         self._stream = stream
-        self._parts: list[bytes] = []
+        self.parts: list[bytes] = []
+        self.room: int = room
+        """Bytes that may be in ``parts`` before more is to be done than to append; 0 when it is over."""
         self._flushed: trio.Event | None = None
         self._error: Exception | None = None
         self.told: bool = False
@@ -68,20 +70,12 @@ class Outbox:
     def add(self, data: bytes) -> None:
         """Gather one more piece. Raises what went wrong when earlier ones were sent."""
         self._check()
-        self._parts.append(data)
+        self.parts.append(data)
         self.size += len(data)
-
-    def add_more(self, data: bytes | memoryview, limit: int) -> bool:
-        """Gather one more piece behind others, if nothing else is to be done: what pipelining needs."""
-        if not self.size or self.size + len(data) > limit or self._error is not None or self._stream.closed:
-            return False
-        self._parts.append(bytes(data))
-        self.size += len(data)
-        return True
 
     def _take(self) -> bytes:
-        data = b"".join(self._parts)
-        self._parts.clear()
+        data = b"".join(self.parts)
+        self.parts.clear()
         self.size = 0
         return data
 
@@ -112,12 +106,16 @@ class Outbox:
             self._put_back(bytes(rest[self._stream.bytes_sent - before :]))
             raise
         except (trio.BrokenResourceError, trio.ClosedResourceError, TimeoutError) as error:
-            self._error = error
+            self._fail(error)
             self.told = True
             raise
 
+    def _fail(self, error: Exception) -> None:
+        self._error = error
+        self.room = 0
+
     def _put_back(self, data: bytes) -> None:
-        self._parts.insert(0, data)
+        self.parts.insert(0, data)
         self.size += len(data)
 
     def flush_now(self) -> memoryview | None:
@@ -131,7 +129,7 @@ class Outbox:
             self._put_back(data)  # another task sends, and what it sends goes first
             return None
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            self._error = error
+            self._fail(error)
             return None
         if sent == len(data) and not self._stream.unflushed:
             return None

@@ -121,7 +121,8 @@ class StreamReader:
                 continue
             # `fill`, without its coroutine and, for a line that comes by itself, without the buffer: this is
             # the path of every request, and each local variable is eight bytes for each idle connection.
-            while (data := stream.receive_now(most)) is None:
+            data = None
+            while stream.drained or (data := stream.receive_now(most)) is None:
                 try:
                     if await stream.wait_input(most) is not None:
                         break

@@ -14,6 +14,7 @@ from .._vocabulary.errors import HandshakeError, StreamTimeout
 from .._vocabulary.options import check_seconds
 from .._vocabulary.reports import Timeout
 from .closing import discard_input
+from .endpoint import KernelEndpoint
 from .stream import HANDSHAKE_TIMEOUT, OPERATIONS_PER_CHECKPOINT, RECEIVE_BYTES, RequestStream
 from .tls_context import check_ssl_context
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from .tls import TLSEndpoint
 
 _NEVER: Final = float("inf")
+_PIECE_COSTS: Final = 4
+"""What the encryption of one piece counts in a stream's budget: it takes longer than other operations."""
+
 _READ: Final = 0
 _WRITE: Final = 1
 
@@ -45,9 +49,9 @@ class SocketStream(RequestStream):
     __slots__ = (
         "_closed",
         "_deadlines",
-        "_drained",
         "_endpoint",
         "_eof_sent",
+        "_kernel_socket",
         "_peer_error",
         "_sending",
         "_timeout",
@@ -66,6 +70,8 @@ class SocketStream(RequestStream):
         super().__init__()
         self.flusher = flusher
         self._endpoint = endpoint
+        # To receive from and send to, without the endpoint in between; none over TLS or on another network.
+        self._kernel_socket = endpoint.socket if isinstance(endpoint, KernelEndpoint) else None
         self._tls: TLSEndpoint | None = None  # the endpoint, if it is one of these
         self._watch = watch
         self._timeout: float | None = None
@@ -74,7 +80,6 @@ class SocketStream(RequestStream):
         self._closed = False
         self._sending = False
         self._eof_sent = False
-        self._drained = False  # whether the last receive left the kernel's buffer empty
         self._peer_error: OSError | None = None
 
     @property
@@ -115,14 +120,17 @@ class SocketStream(RequestStream):
 
     def receive_now(self, max_bytes: int = RECEIVE_BYTES) -> bytes | None:
         """Receive without waiting; ``None`` where that takes more than one receive."""
-        if self._drained or self.budget <= 0:
+        if self.drained or self.budget <= 0:
             return None
         self.budget -= 1
         endpoint = self._endpoint
+        sock = self._kernel_socket
         try:
-            data = endpoint.recv_nowait(max_bytes)
+            data: bytes = endpoint.recv_nowait(max_bytes) if sock is None else sock.recv(max_bytes)
         except BlockingIOError:
-            self._drained = True
+            if isinstance(endpoint, KernelEndpoint):
+                endpoint.found_empty()
+            self.drained = True
             return None
         except OSError as error:
             raise self._translate(error) from self._peer_error or error
@@ -131,15 +139,18 @@ class SocketStream(RequestStream):
             return data
         # After a receive that did not fill its buffer the next one would find nothing: wait at once, and
         # save the exception. Another byte may have come meanwhile; then the wait ends at once.
-        self._drained = len(data) < max_bytes and endpoint.short_means_empty
+        if len(data) < max_bytes and endpoint.short_means_empty:
+            self.drained = True
+            if sock is not None:
+                endpoint.readable = False  # type: ignore[attr-defined]  # it is the kernel's
         self.bytes_received += len(data)
         return data
 
     def wait_input(self, max_bytes: int = RECEIVE_BYTES) -> Awaitable[bool | None]:
         """What to await where `receive_now` said ``None``: the socket, if there is no timeout to keep."""
-        if not self._drained or self._timeout is not None:
+        if not self.drained or self._timeout is not None:
             return self.fill(max_bytes)
-        self._drained = False
+        self.drained = False
         self.budget = OPERATIONS_PER_CHECKPOINT
         return self._endpoint.wait_readable()
 
@@ -162,7 +173,7 @@ class SocketStream(RequestStream):
         looked = False
         deadline = _NEVER
         while True:
-            if not self._drained:
+            if not self.drained:
                 if self.budget <= 0:  # P10, and before the bytes are taken: a cancellation loses none
                     self.budget = OPERATIONS_PER_CHECKPOINT
                     await trio.lowlevel.checkpoint()
@@ -172,7 +183,7 @@ class SocketStream(RequestStream):
                         self.buffer.append(data)
                     return not self.end_of_stream
             endpoint = self._endpoint  # each time: while this one waited it may have become a TLS endpoint
-            self._drained = False
+            self.drained = False
             if until_drain and self._draining:
                 if looked:
                     return False
@@ -208,7 +219,7 @@ class SocketStream(RequestStream):
             if max_bytes < 1:
                 raise ValueError(f"max_bytes must be at least 1, not {max_bytes}")
         buffer = self.buffer
-        if self._closed or buffer.size or not self._drained:
+        if self._closed or buffer.size or not self.drained:
             await trio.lowlevel.checkpoint()
             self.budget = OPERATIONS_PER_CHECKPOINT
             if self._closed:
@@ -223,9 +234,12 @@ class SocketStream(RequestStream):
         """Send what fits now; returns how many bytes that were."""
         if self._sending:
             raise trio.BusyResourceError("another task is sending on this stream")
+        sock = self._kernel_socket
         try:
-            sent = self._endpoint.send_nowait(data)
+            sent: int = self._endpoint.send_nowait(data) if sock is None else sock.send(data)
         except BlockingIOError:
+            if isinstance(self._endpoint, KernelEndpoint):
+                self._endpoint.found_full()
             return 0
         except OSError as error:
             raise self._translate(error) from self._peer_error or error
@@ -259,7 +273,7 @@ class SocketStream(RequestStream):
                     deadline = _NEVER  # the timeout is for each wait, and the peer did something
                     if self._tls is not None:
                         self.unflushed = self._tls.unflushed
-                        self.budget -= 1
+                        self.budget -= _PIECE_COSTS
                         if self.budget < 0:  # P10: encryption in pieces, for which there may always be room
                             self.budget = OPERATIONS_PER_CHECKPOINT
                             await trio.lowlevel.checkpoint()
@@ -405,11 +419,14 @@ class SocketStream(RequestStream):
             self.close()  # or a handler that goes on would take them for the client's
             raise HandshakeError(f"{self.buffer.size} bytes of plain text came before the TLS handshake")
         wrap = wrap_server(ssl_context)
-        self._endpoint = self._tls = TLSEndpoint(
-            self._endpoint, wrap, suppress_ragged_eofs=suppress_ragged_eofs
-        )
-        self._drained = False
-        await self._shake_hands(self._tls, timeout)
+        tls = TLSEndpoint(self._endpoint, wrap, suppress_ragged_eofs=suppress_ragged_eofs)
+        self._go_over_to(tls)
+        await self._shake_hands(tls, timeout)
+
+    def _go_over_to(self, tls: TLSEndpoint) -> None:
+        self._endpoint = self._tls = tls
+        self._kernel_socket = None
+        self.drained = False
 
     async def _shake_hands(self, tls: TLSEndpoint, timeout: float | None) -> None:
         import ssl
@@ -452,8 +469,9 @@ class SocketStream(RequestStream):
     def close(self) -> None:
         """Close at once and without waiting."""
         if not self._closed:
-            if self.outbox is not None and self.outbox.size:
+            if self.outbox is not None:
                 self.outbox.flush_now()  # the writes have returned; what does not fit is lost
+                self.outbox.room = 0
             self._closed = True
             self._endpoint.close()
             if self.watched_until < _NEVER and self._watch is not None:

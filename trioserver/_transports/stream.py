@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from .._vocabulary.reports import Timeout
     from .outbox import Flusher, Outbox
 
-OPERATIONS_PER_CHECKPOINT: Final = 32
+OPERATIONS_PER_CHECKPOINT: Final = 64
 """Operations of one stream that may pass without a checkpoint.
 
-Measured with one polite client beside four that pipeline without pause: 32 keeps its median latency under
+Measured with one polite client beside four that pipeline without pause: 64 keeps its median latency under
 a millisecond; without a budget it is a tenth of a second, as it is with asyncio.
 """
 
@@ -71,6 +71,7 @@ class RequestStream(trio.abc.HalfCloseableStream):
         "buffer",
         "bytes_received",
         "bytes_sent",
+        "drained",
         "end_of_stream",
         "flusher",
         "outbox",
@@ -85,6 +86,7 @@ class RequestStream(trio.abc.HalfCloseableStream):
         self.budget: int = OPERATIONS_PER_CHECKPOINT
         self.bytes_received: int = 0
         self.bytes_sent: int = 0
+        self.drained: bool = False  # whether the last receive left nothing: the next one is to wait
         self.end_of_stream: bool = False
         self.timeouts: tuple[Timeout, ...] = ()
         self.unflushed: bool = False  # whether bytes that count as sent wait in the TLS layer

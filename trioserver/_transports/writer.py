@@ -64,10 +64,11 @@ class StreamWriter:
         if not isinstance(data, bytes):
             data = memoryview(data).cast("B")
         outbox = stream.outbox
-        if self._buffer_bytes or stream.buffer.size:
-            if outbox is None or not outbox.add_more(data, self._buffer_bytes or GATHER_BYTES):
-                return await self._gather(data)
-        elif outbox is not None and not outbox.empty:
+        if stream.buffer.size and outbox is not None and 0 < outbox.size <= outbox.room - len(data):
+            # One of the replies to a client that pipelines, and not the first: this is their path.
+            outbox.parts.append(bytes(data))
+            outbox.size += len(data)
+        elif self._buffer_bytes or stream.buffer.size or (outbox is not None and not outbox.empty):
             return await self._gather(data)
         else:
             sent = stream.try_send(data)
@@ -86,7 +87,7 @@ class StreamWriter:
         if stream.closed:
             raise trio.ClosedResourceError("this stream was closed")
         if (outbox := stream.outbox) is None:
-            outbox = stream.outbox = Outbox(stream)
+            outbox = stream.outbox = Outbox(stream, self._buffer_bytes or GATHER_BYTES)
         pipelined = stream.buffer.size > 0 and stream.flusher is not None
         first = not outbox.size
         outbox.add(bytes(data))
