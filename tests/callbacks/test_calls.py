@@ -207,30 +207,68 @@ def test_write_when_the_client_does_not_read_then_nothing_more_is_read_from_it(w
 
 
 @every_way
-def test_write_when_more_would_wait_than_may_then_raises_and_the_connection_goes_on(way: str) -> None:
-    """P9: what was written before is still sent, and what was refused is not."""
-    raised: list[trioserver.LimitExceeded] = []
+def test_p9_write_when_more_would_wait_than_may_then_raises_and_the_connection_goes_on(way: str) -> None:
+    """What fits is sent first, also in the middle of a call; what was refused is not sent, and all else is."""
+    written: list[int] = []
+
+    class Handler(trioserver.CallbackRequestHandler):
+        delimiter = b"\n"
+        max_unsent_bytes = 100_000
+
+        def data_received(self, data: bytes) -> None:
+            written.append(0)
+            with pytest.raises(trioserver.LimitExceeded) as raised:
+                while written[-1] < 1 << 30:
+                    self.write(b"x" * 50_000)
+                    written[-1] += 50_000
+            assert raised.value.limit == 100_000
+
+    async def talk(server: Any, connect: Connect) -> None:
+        async with await connect() as client:
+            for answers in range(1, 3):
+                await client.send_all(b"get\n")
+                await until(lambda answers=answers: len(written) == answers)
+                assert await receive_exactly(client, written[-1]) == b"x" * written[-1]
+
+    play(way, Handler, talk)
+
+
+@every_way
+def test_write_when_one_piece_is_longer_than_may_wait_and_nothing_waits_then_it_is_sent(way: str) -> None:
+    """The bound is for what a client does not read; a long answer to one that reads is none of that."""
 
     class Handler(trioserver.CallbackRequestHandler):
         delimiter = b"\n"
         max_unsent_bytes = 10
 
         def data_received(self, data: bytes) -> None:
-            self.write(b"123456")
-            try:
-                self.write(b"78901")
-            except trioserver.LimitExceeded as error:
-                raised.append(error)
-            self.write(b"789\n")
+            self.write(b"x" * 3_000_000)
 
     async def talk(server: Any, connect: Connect) -> None:
         async with await connect() as client:
-            for _ in range(2):
-                await client.send_all(b"get\n")
-                assert await receive_exactly(client, 10) == b"123456789\n"
+            await client.send_all(b"get\n")
+            assert await receive_exactly(client, 3_000_000) == b"x" * 3_000_000
 
     play(way, Handler, talk)
-    assert [error.limit for error in raised] == [10, 10]
+
+
+@every_way
+def test_finish_when_a_timeout_struck_in_the_middle_of_a_line_then_what_it_writes_is_sent(way: str) -> None:
+    """As much of it as fits at once."""
+
+    class Handler(trioserver.CallbackRequestHandler):
+        delimiter = b"\n"
+        timeout = 0.02
+
+        def finish(self) -> None:
+            self.write(b"too late\n")
+
+    async def talk(server: Any, connect: Connect) -> None:
+        async with await connect() as client:
+            await client.send_all(b"half")
+            assert await receive_all(client) == b"too late\n"
+
+    play(way, Handler, talk)
 
 
 @every_way

@@ -118,9 +118,11 @@ class CallbackLink:
         if self._refusal is not None:
             raise self._refusal()
         size = self.unsent + len(data)
-        if size > self._max_unsent:
-            limit = self._max_unsent
-            raise LimitExceeded(f"{size} bytes would wait to be sent, and {limit} may", limit=limit)  # P9
+        if size > self._max_unsent and self.unsent:  # what nothing waits before may be longer
+            self._send_what_fits()
+            size = self.unsent + len(data)
+            if size > (limit := self._max_unsent) and self.unsent:
+                raise LimitExceeded(f"{size} bytes would wait to be sent, and {limit} may", limit=limit)  # P9
         self.unsent = size
         self._out.append(data)
         if not self._calling:
@@ -139,6 +141,10 @@ class CallbackLink:
 
     def _push(self) -> None:
         """Send soon what was written outside of a call of this handler."""
+        raise NotImplementedError
+
+    def _send_what_fits(self) -> None:
+        """Send at once as much of what was written as there is room for."""
         raise NotImplementedError
 
     def _attend_soon(self) -> None:

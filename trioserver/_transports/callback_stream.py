@@ -273,6 +273,10 @@ class CallbackStream(CallbackLink, ServedStream):
         else:
             self.flush_pushed()
 
+    def _send_what_fits(self) -> None:
+        if not self._blocked:
+            self._flush()
+
     def flush_pushed(self) -> None:
         """Send what others have written."""
         self._pushed = False
@@ -451,7 +455,8 @@ class CallbackStream(CallbackLink, ServedStream):
             self.close()
 
     async def _send_rest(self, endpoint: KernelEndpoint) -> None:
-        # A client that was waited for in vain is not waited for again.
+        if self.unsent and Timeout.WAIT in self.timeouts:
+            self._flush()  # a client that was waited for in vain is not waited for again: what fits
         while self.unsent and not self._closed and Timeout.WAIT not in self.timeouts:
             before = self.unsent
             self._flush()

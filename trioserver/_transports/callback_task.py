@@ -156,6 +156,9 @@ class CallbackTask(CallbackLink):
         if self.unsent or self._stream.unflushed or self._lost is not None:
             self._attend_soon()
 
+    def _send_what_fits(self) -> None:
+        self._push()
+
     async def _flush(self) -> None:
         """Send all that was written, and what is written meanwhile."""
         stream = self._stream
