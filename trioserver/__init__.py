@@ -9,14 +9,15 @@ Handlers:  StreamRequestHandler and DatagramRequestHandler with rfile and wfile,
            functions that are called in place.
 Requests:  RequestStream, and StreamReader and StreamWriter on it; Datagram with its DatagramSocket;
            DatagramSession for one peer. Endpoint and DatagramEndpoint are for simulated networks.
-Processes: Workers, several processes that serve one address; WorkerProcess with its WorkerState, WorkersReport,
-           and the events WorkersStarted, WorkerStarted, WorkerEnded, WorkerDelayed, WorkersStopped.
+Processes: Workers, several processes that serve one address; WorkerProcess with its WorkerState,
+           WorkersReport, and the events WorkersStarted, WorkerStarted, WorkerEnded, WorkerDelayed, WorkersStopped.
 Looking:   ServerStatistics, DatagramsLost, ShutdownReport, Request with its RequestState, Outcome, Timeout,
            State, and the events ServerStarted, RequestAccepted, RequestEnded, AcceptPaused, AcceptResumed,
            ServerDraining, ServerStopped for an Observer.
 Errors:    TrioServerError and below it ConfigError, LifecycleError (ServerClosed, AlreadyServing, WrongTask),
            TransportError (LimitExceeded, IncompleteRead, StreamTimeout, HandshakeError),
-           HandlerProcessError, WorkerError; is_peers_doing tells what is no more than a client that misbehaves.
+           HandlerProcessError, WorkerError; is_peers_doing tells what is no more than a client that
+           misbehaves.
 
     async with trioserver.TCPServer(("127.0.0.1", 0), Handler).running(grace_period=5) as server:
         print(server.server_address)

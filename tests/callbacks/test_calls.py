@@ -208,7 +208,7 @@ def test_write_when_the_client_does_not_read_then_nothing_more_is_read_from_it(w
 
 @every_way
 def test_p9_write_when_more_would_wait_than_may_then_raises_and_the_connection_goes_on(way: str) -> None:
-    """What fits is sent first, also in the middle of a call; what was refused is not sent, and all else is."""
+    """What fits is sent first, also in the middle of a call; what was refused is not, and all else is."""
     written: list[int] = []
 
     class Handler(trioserver.CallbackRequestHandler):

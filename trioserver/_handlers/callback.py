@@ -100,11 +100,11 @@ class CallbackRequestHandler(_Base[ServerT]):
     max_unsent_bytes: int = 1024 * 1024
     """How much may have been written that could not be sent yet, in bytes; 1 MiB by default (P9).
 
-    As long as the client does not read what it was sent, nothing more is read from it, and `data_received` is
-    not called: so it can not make a handler that only answers write more than one answer beyond 64 KiB. This is
-    the limit of that, and for what is written to clients that did not ask. A `write` that would pass it first
-    sends what there is room for, and then raises `LimitExceeded`, unless nothing waits any more: a single
-    piece may be longer. Set ``timeout``, or a client that never reads stays for as long as it likes.
+    As long as the client does not read what it was sent, nothing more is read from it, and `data_received`
+    is not called: so it can not make a handler that only answers write more than one answer beyond 64 KiB.
+    This is the limit of that, and for what is written to clients that did not ask. A `write` that would pass
+    it first sends what there is room for, and then raises `LimitExceeded`, unless nothing waits any more: a
+    single piece may be longer. Set ``timeout``, or a client that never reads stays as long as it likes.
     """
 
     timeout: float | None = None
@@ -150,8 +150,8 @@ class CallbackRequestHandler(_Base[ServerT]):
         a copy is made.
 
         Raises:
-          LimitExceeded: More than ``max_unsent_bytes`` would wait to be sent. Nothing of ``data`` is sent; the
-            connection goes on, unless this error ends it.
+          LimitExceeded: More than ``max_unsent_bytes`` would wait to be sent. Nothing of ``data`` is sent;
+            the connection goes on, unless this error ends it.
           trio.ClosedResourceError: `close` was called, or the connection has ended.
           trio.BrokenResourceError: In `finish`: the client is gone.
         """
@@ -188,7 +188,7 @@ class CallbackRequestHandler(_Base[ServerT]):
         called."""
 
     def data_received(self, data: bytes, /) -> None:
-        """Called with what came: one line and its delimiter, or a chunk; see ``delimiter``. Nothing by default.
+        """Called with what came: a line and its delimiter, or a chunk; see ``delimiter``. Nothing by default.
 
         The last line may come without a delimiter, where the client has closed its half in the middle of it.
 
@@ -206,6 +206,6 @@ class CallbackRequestHandler(_Base[ServerT]):
     def finish(self) -> None:
         """Called last, always if `setup` succeeded: after `close`, an error, a timeout, a cancellation.
 
-        Nothing by default. It may still write; where the request was cancelled, or a timeout has struck, only
-        what fits at once is sent.
+        Nothing by default. It may still write; where the request was cancelled, or a timeout has struck,
+        only what fits at once is sent.
         """
