@@ -233,6 +233,47 @@ def test_close_when_called_from_another_task_then_the_connection_ends(way: str, 
 
 
 @every_way
+@pytest.mark.parametrize("where", ["setup", "data_received", "eof_received"])
+def test_request_close_in_a_method_then_that_is_no_error(way: str, where: str) -> None:
+    """Nothing is made of what came after it, nor of what was written before."""
+    late: list[str] = []
+
+    class Handler(Commands):
+        def setup(self) -> None:
+            super().setup()
+            if where == "setup":
+                self.request.close()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if where == "data_received":
+                self.request.close()
+
+        def eof_received(self) -> None:
+            self.request.close()
+
+        def finish(self) -> None:
+            super().finish()
+            try:
+                self.write(b"late")
+            except trio.ClosedResourceError as error:
+                late.append(type(error).__name__)
+
+    async def talk(server: Any, connect: Connect) -> None:
+        async with await connect() as client:
+            with contextlib.suppress(trio.BrokenResourceError):
+                await client.send_all(b"one\ntwo\n")
+                await half_close(client)
+                await receive_all(client)
+            await until(lambda: not server.requests)
+
+    server = play(way, Handler, talk)
+    assert server.errors == []
+    assert outcomes(server) == ["finished"]
+    assert late == ["ClosedResourceError"]
+
+
+@every_way
 def test_close_in_setup_then_the_connection_ends(way: str) -> None:
     """After the greeting."""
 
@@ -246,6 +287,52 @@ def test_close_in_setup_then_the_connection_ends(way: str) -> None:
             assert await receive_all(client) == b"too many"
 
     assert outcomes(play(way, Handler, talk, grace_period=None)) == ["finished"]
+
+
+@every_way
+def test_p4_request_close_in_the_constructor_then_that_connection_ends_and_no_other(way: str) -> None:
+    """As in any method."""
+    made: list[Any] = []
+
+    class Handler(Commands):
+        def __init__(self, request: Any, client_address: Any, server: Any) -> None:
+            super().__init__(request, client_address, server)
+            made.append(self)
+            if len(made) == 1:
+                self.request.close()
+
+    async def talk(server: Any, connect: Connect) -> None:
+        async with await connect() as client:
+            with contextlib.suppress(trio.BrokenResourceError):
+                assert await receive_all(client) == b""
+        async with await connect() as client:
+            await client.send_all(b"echo\n")
+            assert await receive_exactly(client, 5) == b"echo\n"
+
+    server = play(way, Handler, talk, grace_period=None)
+    assert server.errors == []
+    assert outcomes(server) == ["finished", "finished"]
+
+
+@every_way
+def test_write_in_the_constructor_then_all_of_it_is_sent(way: str) -> None:
+    """Also where there is no room for it at once."""
+
+    class Handler(Commands):
+        max_unsent_bytes = 20_000_000
+
+        def __init__(self, request: Any, client_address: Any, server: Any) -> None:
+            super().__init__(request, client_address, server)
+            self.write(bytes(20_000_000))
+
+    async def talk(server: Any, connect: Connect) -> None:
+        async with await connect() as client:
+            assert await receive_exactly(client, 20_000_000) == bytes(20_000_000)
+            await client.send_all(b"echo\n")
+            assert await receive_exactly(client, 5) == b"echo\n"
+
+    server = play(way, Handler, talk, grace_period=None)
+    assert server.errors == []
 
 
 @every_way

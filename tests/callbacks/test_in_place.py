@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextvars
 import errno
 import os
+import socket
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import trio
@@ -14,6 +15,13 @@ import trio.testing
 from harness import client_of, receive_all, receive_exactly, wait_until
 
 import trioserver
+
+from .kit import play, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .kit import Connect
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it needs an epoll")
 
@@ -190,6 +198,33 @@ async def test_p7_when_accept_fails_then_it_is_tried_again(monkeypatch: pytest.M
         assert server.statistics().accept_errors == 2
 
 
+async def test_p4_when_a_connection_can_not_be_watched_then_it_ends_and_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The kernel has a limit of what one user may watch: ENOSPC, see epoll_ctl(2)."""
+    from trioserver._transports.callback_poller import CallbackPoller
+
+    errors: list[BaseException | None] = []
+
+    class Server(trioserver.TCPServer):
+        async def handle_error(self, request: Any, client_address: Any) -> None:
+            errors.append(sys.exc_info()[1])
+
+    def failing(self: CallbackPoller, fd: int, polled: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async with Server(("127.0.0.1", 0), Echo).running() as server, client_of(server) as good:
+        assert await echoes(good)
+        with monkeypatch.context() as patch:
+            patch.setattr(CallbackPoller, "add", failing)
+            async with client_of(server) as bad:
+                assert await receive_all(bad) == b""
+        assert await echoes(good)
+        await wait_until(lambda: len(server.requests) == 1)
+        assert server.statistics().failed == 1
+    assert [getattr(error, "errno", None) for error in errors] == [errno.ENOSPC]
+
+
 async def test_p1_when_it_is_accepted_as_the_server_is_cancelled_then_it_is_closed_and_counted() -> None:
     """The task that serves may have ended a moment before the accept loop does."""
     server = trioserver.TCPServer(("127.0.0.1", 0), Echo)
@@ -205,6 +240,122 @@ async def test_p1_when_it_is_accepted_as_the_server_is_cancelled_then_it_is_clos
     assert numbers.accepted == numbers.cancelled + numbers.finished
     for client in clients:
         client.close()
+
+
+async def test_p3_when_it_is_closed_as_the_server_is_cancelled_then_it_is_counted_and_finishes() -> None:
+    """Though nobody watches it any more, and the task that serves has no other turn."""
+    finished: list[object] = []
+
+    class Handler(Echo):
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            closer.set()
+
+        def finish(self) -> None:
+            finished.append(self)
+
+    for turns in range(10):
+        finished.clear()
+        closer = trio.Event()
+        async with trio.open_nursery() as nursery:
+            server = trioserver.TCPServer(("127.0.0.1", 0), Handler)
+            await nursery.start(server.serve_forever)
+            async with client_of(server) as client, client_of(server):
+                await wait_until(lambda server=server: len(server.requests) == 2)
+                await client.send_all(b"echo\n")
+                await closer.wait()  # so the task that serves is busy, and looks again in the next turn
+                for _ in range(turns):
+                    await trio.lowlevel.checkpoint()
+                for record in server.requests:
+                    record.request.close()
+                report = await server.shutdown()
+            nursery.cancel_scope.cancel()
+        assert report.accepted == report.finished + report.cancelled == 2
+        assert server.requests == ()
+        assert len(finished) == 2
+
+
+@pytest.mark.parametrize("unsent", [False, True])
+async def test_request_close_when_its_end_is_waited_for_then_that_ends_at_once(unsent: bool) -> None:
+    """And whoever gets the same descriptor next can wait for it."""
+
+    class Handler(Echo):
+        max_unsent_bytes = 50_000_000
+
+        def data_received(self, data: bytes) -> None:
+            if unsent:
+                self.write(bytes(50_000_000))
+            self.close()
+
+    errors: list[BaseException | None] = []
+
+    class Server(trioserver.TCPServer):
+        async def handle_error(self, request: Any, client_address: Any) -> None:
+            errors.append(sys.exc_info()[1])
+
+    async with (
+        Server(("127.0.0.1", 0), Handler, linger_timeout=60).running() as server,
+        client_of(server) as client,
+    ):
+        # More than one receive takes: so it has to wait for the client to be done.
+        await client.send_all(b"x" * 10 + b"\n" + bytes(200_000))
+        await wait_until(lambda: [r.state.value for r in server.requests] == ["closing"])
+        await trio.testing.wait_all_tasks_blocked()
+        stream = server.requests[0].request
+        number = stream.socket.fileno()
+        stream.close()
+        pairs = [socket.socketpair() for _ in range(3)]
+        (again,) = (sock for pair in pairs for sock in pair if sock.fileno() == number)
+        with trio.move_on_after(0.05) as scope:
+            await trio.lowlevel.wait_readable(again)
+        assert scope.cancelled_caught
+        assert server.requests == ()
+        for pair in pairs:
+            for sock in pair:
+                sock.close()
+    assert errors == []
+
+
+@pytest.mark.parametrize("portable", [False, True])
+async def test_timeout_when_a_reply_was_taken_then_begins_anew(portable: bool, tmp_path: Path) -> None:
+    """The client reads the end of a reply late; it has all the time for its next request then."""
+    size = 400_000  # more than a Unix socket has room for, and so little that its end is taken in one go
+
+    class Handler(Echo):
+        timeout = 0.4
+
+        def data_received(self, data: bytes) -> None:
+            self.write(bytes(size))
+
+    server = trioserver.UnixStreamServer(str(tmp_path / "s"), Handler, portable_io=portable)
+    async with server.running(), await trio.open_unix_socket(str(tmp_path / "s")) as client:
+        await client.send_all(b"get\n")
+        await trio.sleep(0.3)
+        await receive_exactly(client, size)
+        await trio.sleep(0.25)
+        assert len(server.requests) == 1
+
+
+async def test_p9_write_when_it_is_of_nothing_then_nothing_is_kept() -> None:
+    """A client that gets empty replies could else make the server keep all of them."""
+    import gc
+
+    class Handler(Echo):
+        def data_received(self, data: bytes) -> None:
+            for _ in range(1000):
+                self.write(b"")
+            if data == b"echo\n":
+                kept.extend(o for o in gc.get_objects() if isinstance(o, list) and o[:100] == [b""] * 100)
+                self.write(data)
+
+    kept: list[object] = []
+    async with (
+        trioserver.TCPServer(("127.0.0.1", 0), Handler).running() as server,
+        client_of(server) as client,
+    ):
+        await client.send_all(b"silent\n" * 10)
+        assert await echoes(client)
+    assert kept == []
 
 
 async def test_p9_when_a_connection_has_ended_then_nothing_of_it_is_left() -> None:
@@ -308,3 +459,54 @@ async def test_write_when_given_no_bytes_then_type_error() -> None:
     async with Server(("127.0.0.1", 0), Handler).running() as server, client_of(server) as client:
         assert await receive_all(client) == b""
     assert [type(error) for error in errors] == [TypeError]
+
+
+async def test_p10_when_many_have_more_to_do_then_other_tasks_have_their_turn_in_between() -> None:
+    """What was left for the next turn counts, too."""
+    from trioserver._transports.callback_poller import CallbackPoller
+
+    class Left:
+        attention = False
+        done = 0
+
+        def run(self, function: Any, events: int) -> None:
+            function(events)
+
+        def go_on(self, events: int) -> None:
+            Left.done += 1
+
+    poller = CallbackPoller()
+    for _ in range(1000):
+        poller.leave(cast("Any", Left()))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(poller.run)
+        most = before = 0
+        while Left.done < 1000:
+            await trio.lowlevel.checkpoint()
+            most, before = max(most, Left.done - before), Left.done
+        nursery.cancel_scope.cancel()
+    poller.close()
+    assert most <= 256  # two turns, as the order of tasks in one is chance
+
+
+def test_write_when_a_constructor_writes_more_than_may_wait_then_that_connection_alone_fails() -> None:
+    """It is not watched yet, and so nothing is sent; the server goes on."""
+
+    class Handler(trioserver.CallbackRequestHandler):
+        max_unsent_bytes = 10
+
+        def __init__(self, request: trioserver.RequestStream, client_address: Any, server: Any) -> None:
+            super().__init__(request, client_address, server)
+            self.write(b"12345678")
+            if not server.ended():
+                self.write(b"9ab")
+
+    async def talk(server: Any, connect: Connect) -> None:
+        async with await connect() as client:
+            assert await receive_all(client) == b""
+        await until(lambda: server.ended())
+        async with await connect() as client:
+            assert await receive_exactly(client, 8) == b"12345678"
+
+    server = play("in place", Handler, talk)
+    assert [type(error) for error in server.errors] == [trioserver.LimitExceeded]

@@ -38,7 +38,7 @@ _HOOKS_OF_A_TASK: Final = (
 """Whoever overrides one of these gets a task for it to wait in; so with finish_request."""
 
 _LOOKED_UP_ONCE: Final = frozenset(
-    {*_HOOKS_OF_A_TASK, "finish_request", "get_request", "RequestHandlerClass"}
+    {*_HOOKS_OF_A_TASK, "finish_request", "get_request", "max_packet_size", "RequestHandlerClass"}
 )
 """Set on a server that serves, these need the accept loop to begin anew, and to ask how to serve."""
 

@@ -123,6 +123,8 @@ class CallbackLink:
             size = self.unsent + len(data)
             if size > (limit := self._max_unsent) and self.unsent:
                 raise LimitExceeded(f"{size} bytes would wait to be sent, and {limit} may", limit=limit)  # P9
+        if not data:
+            return  # or they would pile up until there is something to send (P9)
         self.unsent = size
         self._out.append(data)
         if not self._calling:

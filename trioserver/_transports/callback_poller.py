@@ -93,6 +93,10 @@ class CallbackPoller:
         self._epoll.register(fd, select.EPOLLIN)
         self._polled[fd] = polled
 
+    def watches(self, fd: int) -> bool:
+        """Whether a socket is watched."""
+        return fd in self._polled
+
     def forget(self, fd: int) -> None:
         """Watch a socket no more; before it is closed.
 
@@ -142,8 +146,10 @@ class CallbackPoller:
                     self._waiting = False
         finally:
             self.ended = True
-            while self._polled:
-                for polled in tuple(self._polled.values()):
+            while self._polled or self._changed:
+                # Those that were closed are watched no more, but may not yet have been attended to (P3).
+                changed, self._changed = self._changed, []
+                for polled in (*self._polled.values(), *changed):
                     polled.cancel_now()
             self.current = None
 
@@ -159,7 +165,7 @@ class CallbackPoller:
                 self.current = polled
                 polled.attend()
         if self._left:
-            left, self._left = self._left, []
+            left, self._left = self._left[:_EVENTS], self._left[_EVENTS:]  # P10
             for polled in left:
                 self.call(polled, polled.go_on, 0)
         for _ in range(_LOOKS):

@@ -53,6 +53,7 @@ class CallbackStream(CallbackLink, ServedStream):
         "_blocked",
         "_closed",
         "_fd",
+        "_lingering",
         "_looked_after_drain",
         "_over",
         "_peer_error",
@@ -113,16 +114,20 @@ class CallbackStream(CallbackLink, ServedStream):
         self._looked_after_drain = False
         self._timeout: float | None = None
         self._peer_error: OSError | None = None
+        self._lingering = False  # whether a task may be waiting for the socket
+        self._calling = True  # what a constructor writes waits for `begin`, as there may be no room for it
 
     # What the engine does.
 
     def begin(self, handler: Callee) -> None:
         """Begin to watch the socket, and set the handler up. From here on `on_over` is called once."""
         self.handler = handler
-        self._poller.add(self._fd, self)
         self._poller.call(self, self._set_up, 0)
 
     def _set_up(self, _: int) -> None:
+        # In here, so that a failure ends this connection, and not the accept loop (P4).
+        if not self._closed:
+            self._poller.add(self._fd, self)
         self._calling = True
         if self.handler.timeout is not None:
             self.timeout = self.handler.timeout
@@ -254,6 +259,8 @@ class CallbackStream(CallbackLink, ServedStream):
         if self.unsent or self._peer_error is not None:
             return
         self._blocked = False
+        if self._timeout is not None:
+            self._put_off()  # it has taken the end of a reply: its next request is another wait
         if self.end_of_stream:
             self._watch_for_end()
         else:
@@ -274,7 +281,8 @@ class CallbackStream(CallbackLink, ServedStream):
             self.flush_pushed()
 
     def _send_what_fits(self) -> None:
-        if not self._blocked:
+        # In the handler's constructor it is too early: the rest could not wait for room yet.
+        if not self._blocked and self._poller.watches(self._fd):
             self._flush()
 
     def flush_pushed(self) -> None:
@@ -409,9 +417,13 @@ class CallbackStream(CallbackLink, ServedStream):
     def close(self) -> None:
         """Close at once and without waiting."""
         if not self._closed:
-            self._closed = True
+            self._closed = self.ending = True  # nothing more is received, and what is unsent is dropped
             self._refusal = closed_error
+            self._out.clear()
+            self.unsent = 0
             self._poller.forget(self._fd)
+            if self._lingering:
+                trio.lowlevel.notify_closing(self._socket)
             self._socket.close()
             if self.watched_until < _NEVER:
                 self._watch.discard(self)
@@ -448,6 +460,7 @@ class CallbackStream(CallbackLink, ServedStream):
         try:
             if not self._closed and self._peer_error is None:
                 endpoint = KernelEndpoint(self._socket)
+                self._lingering = True
                 await self._send_rest(endpoint)
                 if not self.end_of_stream:
                     await discard_input(endpoint, timeout=timeout, max_bytes=max_bytes)
@@ -465,7 +478,10 @@ class CallbackStream(CallbackLink, ServedStream):
             if self.unsent == before:
                 timeout = self._timeout
                 with trio.move_on_after(_NEVER if timeout is None else timeout) as scope:
-                    await endpoint.wait_writable()
+                    try:
+                        await endpoint.wait_writable()
+                    except trio.ClosedResourceError:
+                        return  # closed meanwhile: `close` has dropped what was unsent
                 if scope.cancelled_caught:
                     assert timeout is not None
                     self.note_timeout(Timeout.WAIT)

@@ -89,7 +89,7 @@ class CallbackTask(CallbackLink):
 
     async def _serve(self) -> None:
         stream = self._stream
-        while not self.ending:
+        while not (self.ending or stream.closed):
             if self._lost is not None:
                 raise self._lost
             if self.unsent:
