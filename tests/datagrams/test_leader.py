@@ -222,3 +222,17 @@ async def test_hook_when_set_on_a_server_that_leads_then_holds_from_the_next_req
         await settle()
         assert done == numbered[:6]
         assert (server.statistics().finished, server.statistics().rejected) == (6, 24)
+
+
+async def test_max_packet_size_when_set_on_a_server_that_leads_then_holds_from_the_next_request_on() -> None:
+    """As every option does."""
+    received: list[tuple[bytes, bool]] = []
+
+    async def handler(request: trioserver.Datagram, client_address: Any, server: Any) -> None:
+        received.append((request.data, request.truncated))
+        server.max_packet_size = 2
+
+    async with served(handler) as (_, endpoint):
+        endpoint.feed(b"long", b"long", b"ok")
+        await settle()
+        assert received == [(b"long", False), (b"lo", True), (b"ok", False)]

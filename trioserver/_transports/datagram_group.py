@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from .datagram_endpoint import DatagramEndpoint
 from .datagram_errors import RECEIVE_ERRORS
 from .datagram_losses import kernel_drops
-from .datagram_socket import Datagram, DatagramSocket, TruncatedDatagram
+from .datagram_socket import DATAGRAMS_PER_CHECKPOINT, Datagram, DatagramSocket, TruncatedDatagram
 from .listeners import SocketGroup
-from .stream import OPERATIONS_PER_CHECKPOINT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +65,7 @@ class DatagramGroup(SocketGroup[DatagramEndpoint]):
             data, address = self._recvfrom(max_bytes + 1)
         else:
             source, data, address = self._receive_in_turn(max_bytes + 1)
-        source.budget = OPERATIONS_PER_CHECKPOINT  # P10: each request's own, whoever was served before it
+        source.budget = DATAGRAMS_PER_CHECKPOINT  # P10: each request's own, whoever was served before it
         if len(data) > max_bytes:
             return TruncatedDatagram(data[:max_bytes], source), address
         return _new(Datagram, (data, source)), address

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import trio
 
 from .._vocabulary.reports import Timeout
-from .stream import OPERATIONS_PER_CHECKPOINT
+from .datagram_socket import DATAGRAMS_PER_CHECKPOINT
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -96,7 +96,7 @@ class DatagramSession(trio.abc.Channel[bytes]):
         self._queue: deque[Datagram] = deque((first,))
         self._readers = trio.lowlevel.ParkingLot()
         self._heard_at = trio.current_time()
-        self._budget = OPERATIONS_PER_CHECKPOINT
+        self._budget = DATAGRAMS_PER_CHECKPOINT
         self._closed = self._expired = self._truncated = self._read_any = False
         self.dropped: int = 0
         self.bytes_received: int = 0
@@ -118,10 +118,10 @@ class DatagramSession(trio.abc.Channel[bytes]):
         """
         self._budget -= 1
         if self._budget < 0:  # P10, and before one is taken: a cancellation loses none
-            self._budget = OPERATIONS_PER_CHECKPOINT
+            self._budget = DATAGRAMS_PER_CHECKPOINT
             await trio.lowlevel.checkpoint()
         while not self._queue:
-            self._budget = OPERATIONS_PER_CHECKPOINT
+            self._budget = DATAGRAMS_PER_CHECKPOINT
             if self._closed:
                 raise trio.ClosedResourceError("this session has ended")
             if self._is_over():

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import trio
 
 from .datagram_errors import NO_ROOM, PEER_ERRORS
-from .stream import OPERATIONS_PER_CHECKPOINT
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -16,6 +15,9 @@ if TYPE_CHECKING:
     from .datagram_endpoint import DatagramEndpoint
     from .datagram_losses import LossCounts
     from .endpoint import Address
+
+DATAGRAMS_PER_CHECKPOINT: Final = 16
+"""Datagrams that may be sent, or taken, without a checkpoint (P10): each of them is a system call."""
 
 _FIRST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 0.05
@@ -83,7 +85,7 @@ class DatagramSocket:
         self.losses: LossCounts = losses
         """Where those who can not wait for room count what they drop."""
         self._closed = False
-        self.budget: int = OPERATIONS_PER_CHECKPOINT
+        self.budget: int = DATAGRAMS_PER_CHECKPOINT
         """Calls of `sendto` until the next checkpoint; begins anew with each datagram that is received."""
         self._waiting = False  # whether a task waits for room in the kernel; the others wait for it
         self._others = trio.lowlevel.ParkingLot()
@@ -120,7 +122,7 @@ class DatagramSocket:
         """
         self.budget -= 1
         if self.budget < 0:  # P10, and before it is sent
-            self.budget = OPERATIONS_PER_CHECKPOINT
+            self.budget = DATAGRAMS_PER_CHECKPOINT
             await trio.lowlevel.checkpoint()
         try:
             return self.sendto_nowait(data, address)
