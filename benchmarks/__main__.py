@@ -35,7 +35,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measure trioserver against other servers, on loopback, on two CPUs.",
-        epilog=f"workloads:\n{listed}",
+        epilog=f"workloads:\n{listed}\n\nservers: python -m benchmarks.peers lists them",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
@@ -61,9 +61,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
     if number < 1:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"must be a whole number, at least 1, not {text}")
     return number
 
 

@@ -1,4 +1,5 @@
-"""A cache that is served in place, by plain functions. It speaks the inline form of Redis's protocol.
+"""A cache that is served in place, by plain functions. It speaks the inline form of Redis's protocol, which
+redis-cli does not: that talks to key_value.py.
 
 Run it:      python examples/callbacks.py [PORT]
 Talk to it:  socat - TCP:127.0.0.1:PORT, and PING, SET key value, GET key, QUIT
@@ -44,5 +45,8 @@ async def main(port: int) -> None:
 
 
 if __name__ == "__main__":
+    port = sys.argv[1] if len(sys.argv) > 1 else "0"
+    if not port.isdecimal() or int(port) > 65535:
+        sys.exit(f"PORT must be 0 to 65535, not {port}")
     with contextlib.suppress(KeyboardInterrupt):
-        trio.run(main, int(sys.argv[1]) if len(sys.argv) > 1 else 0)
+        trio.run(main, int(port))

@@ -2,10 +2,11 @@
 
 Run it:      python examples/workers.py [PORT]
 Talk to it:  echo 1000003 | socat - TCP:127.0.0.1:PORT
-Restart it:  kill -HUP PID-OF-THE-FIRST-LINE, and no client notices
+Restart it:  kill -HUP PID-OF-THE-FIRST-LINE. No client is refused; who was connected connects again
 Stop it:     Ctrl-C. Running requests get 5 seconds; a second Ctrl-C ends those, too.
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -23,8 +24,12 @@ def is_prime(number: int) -> bool:
 class Primes(trioserver.StreamRequestHandler):
     async def handle(self) -> None:
         while await self.wait_request():
-            number = int(await self.rfile.readline())
-            answer = f"{number} is {'a' if is_prime(number) else 'no'} prime, says {os.getpid()}\n"
+            line = await self.rfile.readline()
+            try:
+                number = int(line)
+                answer = f"{number} is {'a' if is_prime(number) else 'no'} prime, says {os.getpid()}\n"
+            except (ValueError, OverflowError):
+                answer = "error: send a whole number of at most 300 digits\n"
             await self.wfile.write(answer.encode())
 
 
@@ -47,4 +52,8 @@ async def main(port: int) -> None:
 
 
 if __name__ == "__main__":  # a worker imports this file for make_server, and must not start workers itself
-    trio.run(main, int(sys.argv[1]) if len(sys.argv) > 1 else 0)
+    port = sys.argv[1] if len(sys.argv) > 1 else "0"
+    if not port.isdecimal() or int(port) > 65535:
+        sys.exit(f"PORT must be 0 to 65535, not {port}")
+    with contextlib.suppress(KeyboardInterrupt):  # the second Ctrl-C
+        trio.run(main, int(port))

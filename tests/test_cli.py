@@ -50,6 +50,8 @@ def folder(tmp_path: Path) -> Path:
     """A folder with modules to serve from."""
     (tmp_path / "handlers.py").write_text(HANDLERS)
     (tmp_path / "broken.py").write_text("raise RuntimeError('two\\nlines')")
+    (tmp_path / "misspelt.py").write_text("import os\nprint(\n")
+    (tmp_path / "lacking.py").write_text("import os\nimport nosuch\n")
     (tmp_path / "leaves.py").write_text("raise SystemExit")
     (tmp_path / "elsewhere.py").write_text(ELSEWHERE)
     return tmp_path
@@ -130,6 +132,8 @@ async def test_cli_when_a_handler_exits_then_so_does_the_server(folder: Path) ->
         (["handlers"], "MODULE:HANDLER"),
         (["handlers:synchronous"], "handlers:synchronous is not a handler"),
         (["broken:Handler"], "RuntimeError at .*broken.py:1: two lines"),
+        (["misspelt:Handler"], "SyntaxError at .*misspelt.py:2: '\\(' was never closed"),
+        (["lacking:Handler"], "ModuleNotFoundError at .*lacking.py:2: No module named 'nosuch'"),
         (["leaves:Handler"], "it called sys.exit"),
         (["--bind", "127.0.0.1:80"], "tcp://HOST:PORT or unix:PATH"),
         (["--bind", "tcp://[::1"], "tcp://HOST:PORT or unix:PATH"),
@@ -138,11 +142,15 @@ async def test_cli_when_a_handler_exits_then_so_does_the_server(folder: Path) ->
         (["--bind", "tcp://a..b:80"], "can not listen on a..b:80"),
         (["--bind", "unix:"], "needs a path"),
         (["--bind", "unix:/nosuch/folder/s"], "can not listen on /nosuch/folder/s"),
+        (["--mode", "rw"], "argument --mode: must be octal permissions such as 600, not rw"),
         (["--mode", "600"], "--mode is for unix:PATH"),
-        (["--grace-period", "soon"], "argument --grace-period: invalid seconds value: 'soon'"),
-        (["--max-requests", "0"], "argument --max-requests: must be at least 1"),
-        (["--workers", "0"], "argument --workers: must be at least 1"),
-        (["--workers", "two"], "argument --workers: invalid count value: 'two'"),
+        (
+            ["--grace-period", "soon"],
+            "argument --grace-period: must be a number of seconds, at least 0, not soon",
+        ),
+        (["--max-requests", "0"], "argument --max-requests: must be a whole number, at least 1, not 0"),
+        (["--workers", "0"], "argument --workers: must be a whole number, at least 1, not 0"),
+        (["--workers", "two"], "argument --workers: must be a whole number, at least 1, not two"),
         (["--workers", "2", "nosuch:Handler"], "there is no module 'nosuch'"),
         (["--workers", "2", "--bind", "tcp://a..b:80"], "can not listen on a..b:80"),
         (["--workers", "2", "--bind", "unix:/nosuch/folder/s"], "can not listen on /nosuch/folder/s"),

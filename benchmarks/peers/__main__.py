@@ -18,7 +18,7 @@ def main() -> None:
             raise ValueError(mode)
     except (ValueError, KeyError):
         listed = "\n".join(
-            f"  {name:<30}{' '.join(peer.modes):<32}{peer.about}" for name, peer in PEERS.items()
+            f"  {name:<31} {' '.join(peer.modes):<32}{peer.about}" for name, peer in PEERS.items()
         )
         sys.exit(f"usage: python -m benchmarks.peers NAME PORT MODE\n\nNAME and its MODEs:\n{listed}")
     signal.alarm(LIFETIME)

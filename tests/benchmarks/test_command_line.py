@@ -8,6 +8,8 @@ import pytest
 
 from benchmarks.__main__ import FULL_ROUNDS, QUICK_ROUNDS, check, everything, parse, sides_of
 from benchmarks.child import BenchmarkError
+from benchmarks.peers import PEERS
+from benchmarks.peers.__main__ import main as list_peers
 from benchmarks.workloads import USUAL, WORKLOADS
 
 if TYPE_CHECKING:
@@ -38,12 +40,44 @@ def test_workloads_and_peers_are_lists_with_commas() -> None:
     assert (options.workloads, options.peers) == (["echo50", "udp"], ["gevent", "bare_epoll"])
 
 
-@pytest.mark.parametrize("arguments", [["--workloads", "echo51"], ["--rounds", "0"], ["--peers"]])
-def test_nonsense_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """With the usage, and before anything is started."""
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--workloads", "echo51"], "no such workload: echo51"),
+        (["--rounds", "0"], "argument --rounds: must be a whole number, at least 1, not 0"),
+        (["--rounds", "few"], "argument --rounds: must be a whole number, at least 1, not few"),
+        (["--peers"], "expected one argument"),
+    ],
+)
+def test_nonsense_is_refused(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the usage and the reason, and before anything is started."""
     with pytest.raises(SystemExit):
         parse(arguments)
-    assert "usage: python -m benchmarks" in capsys.readouterr().err
+    errors = capsys.readouterr().err
+    assert "usage: python -m benchmarks" in errors
+    assert message in errors
+
+
+def test_help_names_the_workloads_and_where_the_servers_are_listed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """`--peers` and `--subject` want names."""
+    with pytest.raises(SystemExit):
+        parse(["--help"])
+    text = capsys.readouterr().out
+    assert all(f"  {name} " in text for name in WORKLOADS)
+    assert "python -m benchmarks.peers" in text
+
+
+def test_list_of_servers_has_the_name_in_a_column_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also the longest one."""
+    monkeypatch.setattr("sys.argv", ["peers"])
+    with pytest.raises(SystemExit) as caught:
+        list_peers()
+    words = {line.split()[0] for line in str(caught.value).splitlines()[3:]}
+    assert words == set(PEERS)
 
 
 def test_a_workload_with_an_opponent_of_its_own_is_measured_against_that_one() -> None:

@@ -101,6 +101,15 @@ def talk_unless(path: str, sockets: list[socket.socket]) -> trioserver.TCPServer
     return talk(sockets)
 
 
+def talk_but_once(path: str, sockets: list[socket.socket]) -> trioserver.TCPServer:
+    """A server, unless there is such a file; then there is none any more."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return talk(sockets)
+    raise RuntimeError(f"there was {path}")
+
+
 def hang(sockets: list[socket.socket]) -> None:
     """Never gets to an end."""
     time.sleep(3600)
@@ -109,6 +118,11 @@ def hang(sockets: list[socket.socket]) -> None:
 def leave(sockets: list[socket.socket]) -> None:
     """Gives up."""
     sys.exit(4)
+
+
+def elsewhere(sockets: list[socket.socket]) -> trioserver.TCPServer:
+    """Makes a server that has a port of its own."""
+    return trioserver.TCPServer(("127.0.0.1", 0), Talk)
 
 
 def nothing(sockets: list[socket.socket]) -> None:

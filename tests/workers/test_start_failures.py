@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     [
         (functools.partial(worker_programs.talk_unless, __file__), "RuntimeError at .*worker_programs.py:"),
         (worker_programs.nothing, "make_server must return a server, .* not None"),
+        (worker_programs.elsewhere, "the server does not serve on the sockets that it was given"),
         (worker_programs.leave, r"it called sys.exit\(4\)"),
         ("nosuch:function", "make_server: there is no module 'nosuch'"),
         ("worker_programs:nosuch", "make_server: module 'worker_programs' has no 'nosuch'"),
         ("worker_programs:trio.__name__", "make_server: worker_programs:trio.__name__ is not a function"),
     ],
-    ids=["raises", "no server", "exits", "no module", "no name", "no function"],
+    ids=["raises", "no server", "other sockets", "exits", "no module", "no name", "no function"],
 )
 async def test_start_when_a_worker_can_not_then_says_why_and_leaves_nothing(
     make_server: Any, message: str, capfd: pytest.CaptureFixture[str]

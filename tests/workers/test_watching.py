@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
+import select
 import signal
+import socket
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 import worker_programs
+from harness import wait_until
 
 from trioserver import WorkerDelayed, WorkerEnded, WorkerStarted, WorkerState
+from trioserver._workers.sockets import Binding, open_sockets
 
 from .kit import LOOPBACK, Watched, client_of, client_of_worker, talking
 
@@ -45,7 +51,7 @@ async def test_worker_when_killed_then_who_connects_meanwhile_is_served_by_the_n
         report = await workers.shutdown(5)
     assert (report.workers, report.unreported, report.accepted) == (2, 1, 1)
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
-    assert f"Worker {pid} ended by itself: its process was killed by SIGKILL" in caplog.text
+    assert f"Worker {pid} ended without being told to: its process was killed by SIGKILL" in caplog.text
 
 
 async def test_worker_when_another_is_killed_then_it_serves_on() -> None:
@@ -89,9 +95,30 @@ async def test_worker_when_the_next_can_not_start_then_it_is_tried_again_and_a_r
         await workers.restart()
         assert len(workers.pids) == 2
         assert not {victim, other} & set(workers.pids)
+        report = await workers.shutdown()
+    assert len(workers.of(WorkerEnded)) > 4
+    assert (report.workers, report.unreported) == (4, 1)  # those that never served are no part of it
     assert "a worker could not start: RuntimeError at" in caplog.text
     assert f"there is {path}" in caplog.text
     assert "Traceback" in capfd.readouterr().err
+
+
+async def test_worker_when_a_restart_was_faster_than_the_next_try_then_it_is_watched_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The restart waits for a worker that can not start, and does better; nobody sleeps on in its place."""
+    monkeypatch.setattr("trioserver._workers.backoff.FIRST_DELAY", 10.0)
+    path = tmp_path / "broken"
+    workers = Watched(functools.partial(worker_programs.talk_but_once, str(path)), LOOPBACK, workers=1)
+    async with workers.running():
+        path.touch()
+        os.kill(workers.pids[0], signal.SIGKILL)
+        await workers.wait_for(WorkerEnded, 1)
+        await wait_until(lambda: [each.state for each in workers.processes] == [WorkerState.STARTING])
+        await workers.restart()
+        os.kill(workers.pids[0], signal.SIGKILL)
+        with trio.fail_after(5):
+            await workers.wait_for(WorkerDelayed, 2)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all share one socket")
@@ -116,6 +143,22 @@ async def test_worker_when_the_next_has_to_wait_for_long_then_clients_go_to_the_
         for pid in workers.pids:
             async with client_of_worker(workers, pid):
                 pass
+
+
+async def test_p7_worker_when_it_was_gone_for_long_then_the_next_one_can_wait_for_datagrams() -> None:
+    """A datagram socket that is shut down is one that never has to be waited for: its server would spin."""
+    binding = Binding(
+        address=LOOPBACK,
+        sock=None,
+        kind=socket.SOCK_DGRAM,
+        all_addresses=False,
+        mode=None,
+        backlog=1,
+        one_each=sys.platform == "linux",
+    )
+    with contextlib.closing(await open_sockets(binding, 2)) as sockets:
+        sockets.withdraw(0)
+        assert select.select(sockets.groups[0], [], [], 0) == ([], [], [])
 
 
 async def test_worker_when_told_to_terminate_then_it_serves_until_the_next_one_does() -> None:

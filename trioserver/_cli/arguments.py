@@ -53,9 +53,9 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--workers",
         type=count,
-        default=1,
         metavar="N",
-        help="how many processes serve (1); SIGHUP replaces them one by one, without losing a connection",
+        help="how many processes serve, with this one as their parent (without it this one serves); SIGHUP "
+        "replaces them one by one while others accept",
     )
     parser.add_argument(
         "--mode",
@@ -73,8 +73,11 @@ def make_parser() -> Parser:
 
 
 def seconds(text: str) -> float:
-    """A number of seconds; the name is what argparse calls it in an error."""
-    value = float(text)
+    """A number of seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"must be a number of seconds, at least 0, not {text}")
     return value
@@ -82,7 +85,10 @@ def seconds(text: str) -> float:
 
 def permissions(text: str) -> int:
     """Permissions of a file."""
-    value = int(text, 8)
+    try:
+        value = int(text, 8)
+    except ValueError:
+        value = -1
     if not 0 <= value <= 0o777:
         raise argparse.ArgumentTypeError(f"must be octal permissions such as 600, not {text}")
     return value
@@ -90,9 +96,12 @@ def permissions(text: str) -> int:
 
 def count(text: str) -> int:
     """A number of requests, or of processes."""
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
     if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+        raise argparse.ArgumentTypeError(f"must be a whole number, at least 1, not {text}")
     return value
 
 

@@ -6,10 +6,11 @@ import importlib
 import inspect
 import os
 import sys
-import traceback
 from typing import TYPE_CHECKING, Any
 
 import trioserver
+
+from .._engine.describe import describe_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,11 +43,9 @@ def load_handler(name: str) -> Callable[..., Any]:
     except ModuleNotFoundError as error:
         if error.name is not None and (module_name + ".").startswith(error.name + "."):
             raise trioserver.ConfigError(f"there is no module {module_name!r}") from error
-        raise trioserver.ConfigError(f"importing {module_name!r} failed: {error}") from error
+        raise _import_failed(module_name, error) from error
     except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        what = f"{type(error).__name__} at {where.filename}:{where.lineno}: {error}"
-        raise trioserver.ConfigError(f"importing {module_name!r} failed: {what}") from error
+        raise _import_failed(module_name, error) from error
     for part in path.split("."):
         try:
             found = getattr(found, part)
@@ -60,3 +59,7 @@ def load_handler(name: str) -> Callable[..., Any]:
         )
     handler: Callable[..., Any] = found
     return handler
+
+
+def _import_failed(module_name: str, error: Exception) -> trioserver.ConfigError:
+    return trioserver.ConfigError(f"importing {module_name!r} failed: {describe_error(error)}")

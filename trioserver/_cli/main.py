@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.mode is not None and not isinstance(address, str):
             raise trioserver.ConfigError("--mode is for unix:PATH alone")
         handler = EchoHandler if options.handler is None else load_handler(options.handler)
-        if options.workers > 1:
+        if options.workers is not None:
             if not hasattr(trioserver, "Workers"):
                 raise trioserver.ConfigError("--workers needs a system with POSIX processes")
             from . import several_processes

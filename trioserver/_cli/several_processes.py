@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -117,7 +118,7 @@ async def _restart(workers: trioserver.Workers) -> None:
     try:
         await workers.restart()
     except trioserver.WorkerError as error:
-        print_error(f"not all workers were replaced: {error}")
+        print(f"Not all workers were replaced; the old ones go on: {error}", file=sys.stderr)
     else:
         print("The workers were replaced.", flush=True)
 
@@ -137,6 +138,7 @@ class _Narrator:
                 self._pids[slot] = pid
             case trioserver.WorkersStarted(server_address=address):
                 pids = ", ".join(str(pid) for pid in self._pids.values())
-                announce(address, f"pid {os.getpid()}, workers {pids}", echo=self._echo)
+                who = f"pid {os.getpid()}, workers {pids}; kill -HUP {os.getpid()} restarts them"
+                announce(address, who, echo=self._echo)
             case trioserver.WorkerDelayed(delay=delay):
                 print(f"The next worker is started in {delay:g} s.", flush=True)

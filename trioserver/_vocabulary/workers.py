@@ -54,7 +54,7 @@ class WorkersReport(ShutdownReport):
     """
 
     workers: int = 0
-    """How many processes there were, those that were replaced among them."""
+    """How many processes served, those that were replaced among them; not those that could not start."""
     unreported: int = 0
     """How many of them could not say what they had served, because they crashed or were killed: their
     requests are in none of the counts."""

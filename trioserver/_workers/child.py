@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import trio
 
+from .._engine.describe import describe_error
 from .._engine.exceptions import without_our_layer
 from .._servers.base import BaseServer
 from .._vocabulary.errors import ConfigError
@@ -74,18 +75,18 @@ def _explain(error: BaseException) -> None:
 
 
 def _in_one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
     if isinstance(error, ConfigError):
-        return text
+        return " ".join(str(error).split())
     if isinstance(error, SystemExit):
         return f"it called sys.exit({error.code!r})"
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} at {where.filename}:{where.lineno}: {text}"
+    return describe_error(error)
 
 
 async def _serve(
     channel: Channel, make_server: MakeServer, sockets: list[socket.socket], start: Message
 ) -> None:
+    # Now: whoever makes the server may close those that it does not use.
+    given = {sock.getsockname() for sock in sockets}
     async with contextlib.AsyncExitStack() as stack:
         server = await _enter(stack, make_server(sockets))
         channel.tell("loaded")
@@ -93,7 +94,7 @@ async def _serve(
         if first is None:
             return  # the parent is gone
         try:
-            await _serve_until_told(channel, server, start)
+            await _serve_until_told(channel, server, start, given)
         finally:
             counts = server.statistics()
             channel.tell(
@@ -120,7 +121,9 @@ async def _enter(stack: contextlib.AsyncExitStack, made: Any) -> BaseServer[Any]
     return made
 
 
-async def _serve_until_told(channel: Channel, server: BaseServer[Any], start: Message) -> None:
+async def _serve_until_told(
+    channel: Channel, server: BaseServer[Any], start: Message, given: set[Any]
+) -> None:
     failure: BaseException | None = None
     try:
         with trio.open_signal_receiver(signal.SIGTERM) as signals:
@@ -130,7 +133,7 @@ async def _serve_until_told(channel: Channel, server: BaseServer[Any], start: Me
                 nursery.start_soon(_say_when_draining, channel, server)
                 # It was not entered: so its sockets are closed when it stops to accept, and clients are
                 # refused, or served by whoever has the same sockets.
-                await server.serve_forever(task_status=_Ready(channel))
+                await server.serve_forever(task_status=_Ready(channel, server, given))
                 nursery.cancel_scope.cancel()
         return
     except BaseExceptionGroup as group:
@@ -142,13 +145,21 @@ async def _serve_until_told(channel: Channel, server: BaseServer[Any], start: Me
 
 
 class _Ready(trio.TaskStatus[Any]):
-    """Tells the parent that requests can come."""
+    """Tells the parent that requests can come, to the addresses that it has ``given``."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, server: BaseServer[Any], given: set[Any]) -> None:
         self._channel = channel
+        self._server = server
+        self._given = given
 
     def started(self, value: Any = None) -> None:
-        """They can."""
+        """They can. Raises ConfigError if they would come to sockets that nobody serves."""
+        sockets = getattr(self._server, "sockets", None)
+        if sockets is not None and not self._given <= {sock.getsockname() for sock in sockets}:
+            raise ConfigError(
+                "the server does not serve on the sockets that it was given: make_server(sockets) must "
+                "pass them on, as sock=sockets"
+            )
         self._channel.tell("ready")
 
 

@@ -39,6 +39,7 @@ class Worker:
       pid: The id of its process; 0 until it was launched.
       state: What it is doing.
       generation: How many had its place before.
+      told_to_serve: Whether it was told to serve: before that it has accepted nothing.
       expected: Whether it was told to end.
       loaded: Set when it could serve, or has ended.
       ready: Set when it serves, or has ended.
@@ -54,6 +55,7 @@ class Worker:
         self.generation = generation
         self.pid = 0
         self.state = WorkerState.STARTING
+        self.told_to_serve = False
         self.expected = False
         self.loaded = trio.Event()
         self.ready = trio.Event()
@@ -66,7 +68,6 @@ class Worker:
         self._kill_timeout = kill_timeout
         self._started = trio.current_time()
         self._ready_since: float | None = None
-        self._told_to_serve = False
         self._unwanted = False
         self._bound = trio.CancelScope(shield=True)
         self._start_deadline = math.inf
@@ -90,13 +91,13 @@ class Worker:
     def serve(self) -> None:
         """Let it accept requests; once it is `loaded`."""
         if self._channel is not None and not self._unwanted:
-            self._told_to_serve = True
+            self.told_to_serve = True
             self._channel.tell("serve")
 
     def stop(self, grace_period: float | None) -> None:
         """Make it end: see the rules 2 and 3. May be called at any time; the earliest end holds."""
         self.expected = True
-        if not self._told_to_serve:
+        if not self.told_to_serve:
             self._unwanted = True
             self._bound.cancel()
             return
@@ -208,7 +209,7 @@ class Worker:
         self.exit_status = status
         while (message := self._channel.receive_nowait()) is not None:
             self._heed(message)
-        if self.report is None and not self._told_to_serve:
+        if self.report is None and not self.told_to_serve:
             self.report = ShutdownReport()  # it had nothing to serve
         if not self.failure:
             if self._bound.cancelled_caught and self._ready_since is None and not self._unwanted:

@@ -96,12 +96,16 @@ class SharedSockets:
         Those that are queued there are reset. On Linux shutdown(2) ends listening, for all who have the
         socket, and the next worker makes it listen again. It keeps its port, since it was bound to that very
         port; one that was bound to port 0 would get another.
+
+        Datagrams can not be sent elsewhere: for one of their sockets shutdown(2) raises an error, and marks
+        it as ended all the same, for good. From then on no wait for it would ever begin.
         """
         if not self._one_each:
             return
         for sock in self.groups[place]:
-            with contextlib.suppress(OSError):  # datagrams, which can not be sent elsewhere
-                sock.shutdown(socket.SHUT_RD)
+            if sock.type == socket.SOCK_STREAM:
+                with contextlib.suppress(OSError):  # nobody listens there, of several the other one say
+                    sock.shutdown(socket.SHUT_RD)
 
     def close(self) -> None:
         """Close the parent's copies, and remove the file of a Unix socket, the file first: see

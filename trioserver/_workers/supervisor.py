@@ -88,7 +88,7 @@ class Supervisor:
         self._scopes: dict[trio.CancelScope, None] = {}
         self._stopping = False
         self._counts = Counts()
-        self._ended = 0
+        self._served = 0
         self._unreported = 0
 
     # Starting.
@@ -145,7 +145,8 @@ class Supervisor:
             self.workers.remove(worker)
         if worker.exit_status is None:
             return  # there never was a process
-        self._ended += 1
+        if worker.told_to_serve:
+            self._served += 1
         if worker.report is None:
             self._unreported += 1
         else:
@@ -174,6 +175,8 @@ class Supervisor:
         before, place.worker = place.worker, worker
         if before is not None:
             before.relieved.set()
+        if place.pause is not None:
+            place.pause.cancel()  # of whoever had no luck just before: there is nothing left to wait for
         self._observers.tell(WorkerStarted(time=trio.current_time(), slot=worker.slot, pid=worker.pid))
 
     async def _fill(self, place: Place) -> Worker:
@@ -203,7 +206,7 @@ class Supervisor:
                     continue  # a restart has put another one there
                 if worker.ended.is_set():
                     level = logging.ERROR if worker.exit_status else logging.INFO
-                    logger.log(level, "Worker %d ended by itself: %s", worker.pid, worker.failure)
+                    logger.log(level, "Worker %d ended without being told to: %s", worker.pid, worker.failure)
                 await self._replace(place, worker)
 
     async def _replace(self, place: Place, worker: Worker) -> None:
@@ -213,7 +216,8 @@ class Supervisor:
             delay = place.backoff.next_delay(served_for)
             if delay:
                 self._observers.tell(WorkerDelayed(time=trio.current_time(), slot=place.slot, delay=delay))
-                if delay >= LONG and worker.ended.is_set():
+                # Unless somebody is being started there, who may listen already.
+                if delay >= LONG and worker.ended.is_set() and not place.lock.locked():
                     self._sockets.withdraw(place.slot)
                 with trio.CancelScope() as place.pause:  # a restart ends it: the program may be well now
                     await trio.sleep(delay)
@@ -280,6 +284,6 @@ class Supervisor:
             cancelled=counts.cancelled,
             rejected=counts.rejected,
             duration=duration,
-            workers=self._ended,
+            workers=self._served,
             unreported=self._unreported,
         )

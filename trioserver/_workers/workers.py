@@ -259,10 +259,10 @@ class Workers:
     async def restart(self) -> None:
         """Replace the workers by new ones, one after the other: a new program, or none of the old's memory.
 
-        Each new worker serves, on the same socket, before the old one is told to drain; so no connection is
-        refused, reset or cut short, as long as requests end within the constructor's ``grace_period``. A
-        place that waits for its next worker does not wait any longer. Returns when the old ones have ended;
-        at once, if a shutdown comes.
+        Each new worker serves, on the same socket, before the old one is told to drain; so no new connection
+        is refused or reset, and no request cut short that ends within the constructor's ``grace_period``. Who
+        keeps a connection finds it closed, and has to connect again. A place that waits for its next worker
+        does not wait any longer. Returns when the old ones have ended; at once, if a shutdown comes.
 
         Raises:
           LifecycleError: The workers do not serve.
