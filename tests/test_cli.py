@@ -176,3 +176,24 @@ async def test_cli_when_the_address_is_in_use_then_says_so(folder: Path) -> None
         done = await trio.to_thread.run_sync(run, folder, *arguments)
         assert done.returncode == 2
         assert f"can not listen on 127.0.0.1:{port}: {os.strerror(errno.EADDRINUSE)}" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="workers and such signals are for POSIX")
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_cli_when_nobody_reads_what_it_prints_any_more_then_drains_all_the_same(
+    folder: Path, workers: str
+) -> None:
+    """As with ``| tee log``: Ctrl-C ends that, too."""
+    async with serving(folder, "handlers:count", "--workers", workers) as running:
+        async with await connect(running) as client:
+            await client.send_all(b"one")
+            assert await receive_exactly(client, 1) == b"3"
+            assert running.process.stdout is not None
+            assert running.process.stderr is not None
+            await running.process.stdout.aclose()
+            running.process.send_signal(signal.SIGINT)
+            with trio.move_on_after(0.3):
+                assert not await running.process.stderr.receive_some()
+            await client.send_all(b"more")
+            assert await receive_exactly(client, 1) == b"4"
+        assert await running.process.wait() == 0

@@ -10,7 +10,8 @@ Handlers:  StreamRequestHandler and DatagramRequestHandler with rfile and wfile,
 Requests:  RequestStream, and StreamReader and StreamWriter on it; Datagram with its DatagramSocket;
            DatagramSession for one peer. Endpoint and DatagramEndpoint are for simulated networks.
 Processes: Workers, several processes that serve one address; WorkerProcess with its WorkerState,
-           WorkersReport, and the events WorkersStarted, WorkerStarted, WorkerEnded, WorkerDelayed, WorkersStopped.
+           WorkersReport, and the events WorkersStarted, WorkerStarted, WorkerEnded, WorkerDelayed,
+           WorkersStopped.
 Looking:   ServerStatistics, DatagramsLost, ShutdownReport, Request with its RequestState, Outcome, Timeout,
            State, and the events ServerStarted, RequestAccepted, RequestEnded, AcceptPaused, AcceptResumed,
            ServerDraining, ServerStopped for an Observer.

@@ -223,11 +223,14 @@ def test_p9_write_when_more_would_wait_than_may_then_raises_and_the_connection_g
                     written[-1] += 50_000
             assert raised.value.limit == 100_000
 
+    def answered(times: int) -> bool:
+        return len(written) == times
+
     async def talk(server: Any, connect: Connect) -> None:
         async with await connect() as client:
-            for answers in range(1, 3):
+            for answers in (1, 2):
                 await client.send_all(b"get\n")
-                await until(lambda answers=answers: len(written) == answers)
+                await until(partial(answered, answers))
                 assert await receive_exactly(client, written[-1]) == b"x" * written[-1]
 
     play(way, Handler, talk)

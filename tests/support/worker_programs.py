@@ -39,6 +39,11 @@ class Talk(trioserver.StreamRequestHandler):
                     await self.wfile.write(line)
                     await self.wfile.flush()
                     time.sleep(3600)  # noqa: ASYNC251  not to be interrupted by any message
+                case [b"leave", b"behind"]:
+                    # It has the connection, too, as if it served it.
+                    await trio.lowlevel.open_process(
+                        ["sleep", "3600"], pass_fds=[self.request.socket.fileno()]
+                    )
                 case [b"crash"]:
                     os._exit(7)
                 case [b"exit"]:
@@ -113,6 +118,21 @@ def talk_but_once(path: str, sockets: list[socket.socket]) -> trioserver.TCPServ
 def hang(sockets: list[socket.socket]) -> None:
     """Never gets to an end."""
     time.sleep(3600)
+
+
+def fail_at_length(sockets: list[socket.socket]) -> None:
+    """Says more than anybody reads, and nobody can read the traceback."""
+    sys.stderr = open("/dev/full", "w")  # noqa: SIM115
+    raise RuntimeError("very " * 1_000_000 + "wrong")
+
+
+async def wait(sockets: list[socket.socket]) -> None:
+    """Gets to an end when cancelled, and says both."""
+    print("waits", flush=True)
+    try:
+        await trio.sleep_forever()
+    finally:
+        print("cancelled", flush=True)
 
 
 def leave(sockets: list[socket.socket]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import socket
 import subprocess
@@ -44,6 +45,14 @@ async def test_start_when_a_worker_can_not_then_says_why_and_leaves_nothing(
         await workers.serve_forever()
     assert (workers.state, workers.processes) == (State.STOPPED, ())
     assert ("Traceback" in capfd.readouterr().err) is ("RuntimeError" in message)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no such device")
+async def test_start_when_a_worker_has_too_much_to_say_then_says_how_it_begins() -> None:
+    """A message of megabytes has no room in the channel; nor is it lost where standard error is full."""
+    with pytest.raises(WorkerError, match=r"RuntimeError at .*worker_programs.py:\d+: very very ") as caught:
+        await Watched(worker_programs.fail_at_length, LOOPBACK, workers=1).serve_forever()
+    assert len(str(caught.value)) < 5000
 
 
 async def test_start_when_a_worker_hangs_then_it_is_killed_after_a_time() -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,7 @@ from trioserver import State, WorkerEnded, WorkerState
 from .kit import Client, client_of, client_of_worker, talking
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 
@@ -122,21 +124,39 @@ async def test_p1_shutdown_while_starting_then_no_process_is_left(steps: int) ->
     assert workers.processes == ()
 
 
+class StopsAfterFirstStep(trio.abc.Instrument):
+    """Asks for a shutdown between the first two steps of a task."""
+
+    def __init__(self, workers: trioserver.Workers, name: str) -> None:
+        self._workers = workers
+        self._name = name
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        if task.name == self._name:
+            self._name = ""
+            self._workers.request_shutdown(60)
+
+
+@pytest.mark.parametrize("attempt", range(5))
+async def test_p5_shutdown_when_a_place_was_just_taken_for_the_next_worker_then_none_is_started(
+    attempt: int,
+) -> None:
+    """Its sockets are closed by then. Which of two tasks comes first is chance: so it is tried some times."""
+    workers = talking()
+    async with workers.running(), client_of(workers) as client:
+        assert await client.ask(b"hello") == b"hello"
+        trio.lowlevel.add_instrument(StopsAfterFirstStep(workers, "restarts"))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(workers.restart, name="restarts")
+        await trio.testing.wait_all_tasks_blocked()
+        assert await client.ask(b"still there") == b"still there"
+    assert (await workers.shutdown()).workers == 1
+
+
 async def test_p1_workers_when_the_parent_is_killed_then_they_end(tmp_path: Path) -> None:
     """By themselves: also one whose handler does not let go of it, as soon as its time is over."""
-    program = tmp_path / "parent.py"
-    program.write_text(PARENT)
-    path = os.pathsep.join(entry for entry in sys.path if entry)  # it is not in the folder of its modules
-    process = await trio.lowlevel.open_process(
-        [sys.executable, program], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}
-    )
-    assert process.stdout is not None
-    async with process.stdout:
-        line = b""
-        while not line.endswith(b"\n"):
-            chunk = await process.stdout.receive_some()
-            assert chunk, "the parent has failed"
-            line += chunk
+    async with parent(tmp_path, "talk") as (process, line):
+        assert process.stdout is not None
         port, *pids = [int(word) for word in line.split()]
         async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
             client = Client(stream)
@@ -149,12 +169,42 @@ async def test_p1_workers_when_the_parent_is_killed_then_they_end(tmp_path: Path
         assert await receive_all(process.stdout) == b""
 
 
+async def test_p1_workers_when_the_parent_is_killed_while_they_start_then_they_end(tmp_path: Path) -> None:
+    """And do not go on for ever to wait for a database, say."""
+    async with parent(tmp_path, "wait") as (process, line):
+        assert process.stdout is not None
+        assert line == b"waits\n"
+        process.kill()
+        with trio.fail_after(20):
+            assert b"cancelled\n" in await receive_all(process.stdout)
+
+
+@asynccontextmanager
+async def parent(folder: Path, make_server: str) -> AsyncIterator[tuple[trio.Process, bytes]]:
+    """A program that serves by workers, and the first line of its output."""
+    program = folder / "parent.py"
+    program.write_text(PARENT.replace("MAKE_SERVER", make_server))
+    path = os.pathsep.join(entry for entry in sys.path if entry)  # it is not in the folder of its modules
+    process = await trio.lowlevel.open_process(
+        [sys.executable, program], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert process.stdout is not None
+    async with process.stdout:
+        line = b""
+        while not line.endswith(b"\n"):
+            chunk = await process.stdout.receive_some(1)
+            assert chunk, "the parent has failed"
+            line += chunk
+        yield process, line
+        await process.wait()
+
+
 PARENT = """
 import trio, trioserver, worker_programs
 
 async def main():
     options = {"workers": 2, "grace_period": 0, "kill_timeout": 0.05}
-    workers = trioserver.Workers(worker_programs.talk, ("127.0.0.1", 0), **options)
+    workers = trioserver.Workers(worker_programs.MAKE_SERVER, ("127.0.0.1", 0), **options)
     async with workers.running():
         print(workers.server_address[1], *(each.pid for each in workers.processes), flush=True)
         await trio.sleep_forever()

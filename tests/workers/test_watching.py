@@ -54,6 +54,16 @@ async def test_worker_when_killed_then_who_connects_meanwhile_is_served_by_the_n
     assert f"Worker {pid} ended without being told to: its process was killed by SIGKILL" in caplog.text
 
 
+async def test_p1_worker_when_it_crashes_then_the_processes_that_it_has_forked_end_too() -> None:
+    """They serve its connections, and nobody else knows of them."""
+    async with talking().running() as workers, client_of(workers) as client:
+        assert await client.ask(b"leave behind") == b"leave behind"
+        await client.stream.send_all(b"crash\n")
+        with trio.fail_after(10):
+            assert await client.rest() == b""
+        assert (await workers.wait_for(WorkerEnded, 1)).exit_status == 7
+
+
 async def test_worker_when_another_is_killed_then_it_serves_on() -> None:
     """Its clients notice nothing."""
     async with talking(workers=2).running() as workers:

@@ -12,7 +12,7 @@ import trio
 import trioserver
 
 from .._engine.exceptions import without_our_layer
-from .output import announce, print_can_not_listen, print_counts
+from .output import announce, print_can_not_listen, print_counts, say
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -72,11 +72,10 @@ async def _stop_at_signals(
         scope.cancel()  # it is still being bound: looking up a name can take long
     server.request_shutdown(grace_period)
     if server.requests:
-        print(
+        say(
             f"Waiting at most {grace_period:g} s for the requests that run ({len(server.requests)}); "
-            "Ctrl-C again to cancel them.",
-            flush=True,
+            "Ctrl-C again to cancel them."
         )
     async for _ in signals:
-        print("Cancelling them.", flush=True)
+        say("Cancelling them.")
         server.request_shutdown(0.0)

@@ -15,7 +15,7 @@ import trioserver
 
 from .._engine.exceptions import without_our_layer
 from .handlers import EchoHandler, load_handler
-from .output import announce, print_can_not_listen, print_counts, print_error
+from .output import announce, print_can_not_listen, print_counts, print_error, say
 
 if TYPE_CHECKING:
     import argparse
@@ -83,7 +83,7 @@ async def _serve_until_stopped(workers: trioserver.Workers) -> int:
         return 2
     report = await workers.shutdown()
     if report.unreported:
-        print(f"Workers that could not say what they had served: {report.unreported} of {report.workers}.")
+        say(f"Workers that could not say what they had served: {report.unreported} of {report.workers}.")
     print_counts(report)
     return 0
 
@@ -100,27 +100,26 @@ async def _heed_signals(
             elif not draining:
                 draining = True
                 if workers.state is trioserver.State.SERVING:
-                    print(
+                    say(
                         f"Waiting at most {grace_period:g} s for the requests that run; "
-                        "Ctrl-C again to cancel them.",
-                        flush=True,
+                        "Ctrl-C again to cancel them."
                     )
                 workers.request_shutdown(grace_period)
             else:
-                print("Cancelling them.", flush=True)
+                say("Cancelling them.")
                 workers.request_shutdown(0.0)
 
 
 async def _restart(workers: trioserver.Workers) -> None:
     if workers.state is not trioserver.State.SERVING:
         return
-    print("Replacing the workers.", flush=True)
+    say("Replacing the workers.")
     try:
         await workers.restart()
     except trioserver.WorkerError as error:
         print(f"Not all workers were replaced; the old ones go on: {error}", file=sys.stderr)
     else:
-        print("The workers were replaced.", flush=True)
+        say("The workers were replaced.")
 
 
 class _Narrator:
@@ -134,11 +133,11 @@ class _Narrator:
         match event:
             case trioserver.WorkerStarted(slot=slot, pid=pid):
                 if slot in self._pids:
-                    print(f"Worker {pid} has taken the place of {self._pids[slot]}.", flush=True)
+                    say(f"Worker {pid} has taken the place of {self._pids[slot]}.")
                 self._pids[slot] = pid
             case trioserver.WorkersStarted(server_address=address):
                 pids = ", ".join(str(pid) for pid in self._pids.values())
                 who = f"pid {os.getpid()}, workers {pids}; kill -HUP {os.getpid()} restarts them"
                 announce(address, who, echo=self._echo)
             case trioserver.WorkerDelayed(delay=delay):
-                print(f"The next worker is started in {delay:g} s.", flush=True)
+                say(f"The next worker is started in {delay:g} s.")

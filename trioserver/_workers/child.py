@@ -18,7 +18,7 @@ import socket
 import sys
 import threading
 import traceback
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import trio
 
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
     from .channel import Message
     from .target import MakeServer
+
+_LONGEST_TEXT: Final = 2000
+"""Of an error, for the parent: what is much longer is not sent in one piece, and so not at all."""
 
 in_worker = False
 """Whether this process is a worker."""
@@ -58,7 +61,7 @@ def main(descriptor: int) -> NoReturn:
         except BaseException as error:
             _explain(error)
             with contextlib.suppress(OSError):  # the parent is gone
-                sock.send(encode("failed", text=_in_one_line(error)))
+                sock.send(encode("failed", text=_in_one_line(error)[:_LONGEST_TEXT]))
             status = error.code if isinstance(error, SystemExit) else 1
     sys.exit(status)
 
@@ -71,7 +74,8 @@ def _inherited(stack: contextlib.ExitStack, descriptor: int) -> socket.socket:
 
 def _explain(error: BaseException) -> None:
     if not isinstance(error, (SystemExit, ConfigError)):
-        traceback.print_exception(error)
+        with contextlib.suppress(OSError):  # nobody reads it: then it is for the parent all the more
+            traceback.print_exception(error)
 
 
 def _in_one_line(error: BaseException) -> str:
@@ -85,14 +89,31 @@ def _in_one_line(error: BaseException) -> str:
 async def _serve(
     channel: Channel, make_server: MakeServer, sockets: list[socket.socket], start: Message
 ) -> None:
+    told = trio.Event()
+    # If the parent goes while the server is made, that may take for ever, with a socket on which others wait.
+    with trio.CancelScope() as starting:
+        trio.lowlevel.spawn_system_task(_wait_told, channel, told, starting, start)
+        await _serve_when_told(channel, told, make_server, sockets, start)
+
+
+async def _wait_told(channel: Channel, told: trio.Event, starting: trio.CancelScope, start: Message) -> None:
+    """Wait for the parent's word; if it goes instead, so does the worker."""
+    if await channel.receive() is None:
+        starting.cancel()
+        _end_within(start["kill_timeout"])
+    else:
+        told.set()
+
+
+async def _serve_when_told(
+    channel: Channel, told: trio.Event, make_server: MakeServer, sockets: list[socket.socket], start: Message
+) -> None:
     # Now: whoever makes the server may close those that it does not use.
     given = {sock.getsockname() for sock in sockets}
     async with contextlib.AsyncExitStack() as stack:
         server = await _enter(stack, make_server(sockets))
         channel.tell("loaded")
-        first = await channel.receive()
-        if first is None:
-            return  # the parent is gone
+        await told.wait()
         try:
             await _serve_until_told(channel, server, start, given)
         finally:
@@ -170,10 +191,13 @@ async def _obey(channel: Channel, server: BaseServer[Any], start: Message) -> No
             server.request_shutdown(message["grace_period"])
     grace_period = start["grace_period"]
     server.request_shutdown(grace_period)
-    patience = (math.inf if grace_period is None else grace_period) + start["kill_timeout"]
+    _end_within((math.inf if grace_period is None else grace_period) + start["kill_timeout"])
+
+
+def _end_within(patience: float) -> None:
+    """Be gone after so many seconds, with the processes forked here: nobody is left who would kill them."""
     if patience < threading.TIMEOUT_MAX:
-        # Nobody is left who would kill this process, should a handler not let go of it.
-        timer = threading.Timer(patience, os._exit, (1,))
+        timer = threading.Timer(patience, os.killpg, (0, signal.SIGKILL))
         timer.daemon = True
         timer.start()
 

@@ -142,8 +142,9 @@ class Worker:
                 with self._bound:  # P5
                     if not self._unwanted:
                         await self._converse(process, {**start, "sockets": descriptors})
-                if process.poll() is None:
-                    # The group: processes that it has forked to serve requests end with it.
+                if process.poll() != 0:
+                    # The group: the processes that it has forked to serve requests end with it, be it that it
+                    # is killed now or has crashed. One that ended in order has seen to them itself.
                     with contextlib.suppress(OSError):
                         os.killpg(process.pid, signal.SIGKILL)
                     await process.wait()

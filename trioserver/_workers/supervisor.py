@@ -132,6 +132,8 @@ class Supervisor:
             kill_timeout=self._kill_timeout,
         )
         place.generations += 1
+        if self._stopping:  # since the lock of the place was taken, which ends with a step that is shielded
+            worker.stop(0.0)
         self.workers.append(worker)
         self._nursery.start_soon(self._attend, worker, place.sockets, name="trioserver: worker")
         return worker
