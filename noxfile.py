@@ -184,7 +184,7 @@ def coverage(session: nox.Session) -> None:
     session.run("coverage", "erase")
     # The examples are programs of their own, stopped by signals: they are tested everywhere else.
     # Of the adapters nothing is measured.
-    ignored = [f"--ignore=tests/{folder}" for folder in ("examples", "adapters", "programs")]
+    ignored = [f"--ignore=tests/{folder}" for folder in ("examples", "adapters", "programs", "benchmarks")]
     session.run("coverage", "run", "-m", "pytest", *ignored, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
