@@ -225,10 +225,10 @@ FAULTS: Final = (
     Planted(
         "a connection that was reset in the backlog stops the server",
         "P7",
-        "_servers.tcp",
-        "TCPServer.get_request",
-        "disable_nagle(stream.socket)",
-        "stream.socket.getpeername(), disable_nagle(stream.socket)",
+        "_servers.stream",
+        "StreamServer.get_request",
+        "        engine = self._engine\n",
+        "        endpoint.socket.getpeername()\n        engine = self._engine\n",
     ),
     Planted(
         "handshake_timeout is never due",
