@@ -40,7 +40,7 @@ def make_server(sockets: list[socket.socket]) -> trioserver.TCPServer:  # called
 async def main(port: int) -> None:
     async with trioserver.Workers(make_server, ("127.0.0.1", port)).running() as workers:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
-            print(f"Process {os.getpid()}, at {trioserver.format_address(workers.server_address)}", flush=True)
+            print(f"Process {os.getpid()} at {trioserver.format_address(workers.server_address)}", flush=True)
             async for signum in signals:
                 if signum != signal.SIGHUP:
                     break

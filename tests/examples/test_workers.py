@@ -32,7 +32,7 @@ async def test_workers_when_socat_asks_then_one_of_them_answers(
         assert error == "error: send a whole number of at most 300 digits"
         assert first.startswith("1000003 is a prime, says ")
         assert second.startswith("12 is no prime, says ")
-        assert f"Process {example.process.pid}, at" in example.output.decode()
+        assert f"Process {example.process.pid} at" in example.output.decode()
     assert b"WorkersReport(accepted=1, finished=1, " in example.output
 
 
