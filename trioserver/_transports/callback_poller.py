@@ -131,6 +131,8 @@ class CallbackPoller:
         fd = self._epoll.fileno()
         try:
             while True:
+                # It may have been woken before it was cancelled: what is ready by now came too late.
+                await trio.lowlevel.checkpoint_if_cancelled()
                 found = self._turn()
                 # While something comes, look again in the next turn: cheaper than to register the descriptor
                 # with trio each time, and the next request of a single client is often there by then.
