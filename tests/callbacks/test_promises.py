@@ -5,20 +5,18 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import trio
 import trio.testing
+from ctrl_c import CtrlC
 from harness import Recorder, client_of, receive_exactly
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trioserver
 from tests.promises.fakes import AtStep, receive_until_closed
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it needs an epoll")
 
@@ -124,25 +122,6 @@ async def test_p1_p3_nothing_is_lost_when_it_is_cancelled_at_any_step(what: str)
     assert k > 10
 
 
-class CtrlC:
-    """Sends SIGINT to this process before the k-th line of the code that serves in place."""
-
-    def __init__(self, k: int) -> None:
-        self.k = k
-        self.lines = 0
-
-    def __call__(self, frame: FrameType, event: str, arg: object) -> Any:
-        if event == "line":
-            self.lines += 1
-            if self.lines == self.k:
-                sys.settrace(None)
-                signal.raise_signal(signal.SIGINT)
-                return None
-        elif not frame.f_code.co_filename.endswith((*OURS, "test_promises.py")):
-            return None
-        return self
-
-
 def test_p2_nothing_is_lost_when_ctrl_c_comes_at_any_line() -> None:
     """Of the code that serves, and of the handler, which it interrupts: all is closed and counted."""
 
@@ -167,7 +146,7 @@ def test_p2_nothing_is_lost_when_ctrl_c_comes_at_any_line() -> None:
         Handler.undone = 0
         server = Server(("127.0.0.1", 0), Handler)
         server.add_observer(recorder := Recorder())
-        ctrl_c = CtrlC(k)
+        ctrl_c = CtrlC(k, (*OURS, "test_promises.py"))
         before = sys.gettrace()
         try:
             trio.run(main, ctrl_c, server)

@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import trio
+from ctrl_c import CtrlC
 
 import trioserver
 
 from .kit import memory_network, settle
 
-if TYPE_CHECKING:
-    from types import FrameType
-
 LEADERS = ("_engine/lead.py", "_engine/leader.py", "_engine/first_step.py")
-
-
-class CtrlC:
-    """Sends SIGINT to this process before the k-th line of the leader's own code."""
-
-    def __init__(self, k: int) -> None:
-        self.k = k
-        self.lines = 0
-
-    def __call__(self, frame: FrameType, event: str, arg: object) -> Any:
-        if event == "line":
-            self.lines += 1
-            if self.lines == self.k:
-                sys.settrace(None)
-                signal.raise_signal(signal.SIGINT)
-                return None
-        elif not frame.f_code.co_filename.endswith(LEADERS):
-            return None
-        return self
 
 
 def test_p2_no_datagram_is_lost_when_ctrl_c_comes_at_any_line_of_the_leader() -> None:
@@ -69,7 +47,7 @@ def test_p2_no_datagram_is_lost_when_ctrl_c_comes_at_any_line_of_the_leader() ->
     while lines >= k:
         k += 1
         server = Quiet(("192.0.2.1", 5), handler)
-        ctrl_c = CtrlC(k)
+        ctrl_c = CtrlC(k, LEADERS)
         taken: list[int] = []
         before = sys.gettrace()
         try:

@@ -5,40 +5,19 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import trio
 import trio.testing
+from ctrl_c import CtrlC
 from harness import Recorder, client_of
 
 import trioserver
 
 from .fakes import QueueServer, assert_accounted, forever, receive_until_closed
 
-if TYPE_CHECKING:
-    from types import FrameType
-
 ENGINE = ("_engine/serve.py", "_engine/accept.py", "_engine/engine.py", "_engine/requests.py")
-
-
-class CtrlC:
-    """Sends SIGINT to this process before the k-th line of the engine's own code."""
-
-    def __init__(self, k: int) -> None:
-        self.k = k
-        self.lines = 0
-
-    def __call__(self, frame: FrameType, event: str, arg: object) -> Any:
-        if event == "line":
-            self.lines += 1
-            if self.lines == self.k:
-                sys.settrace(None)
-                signal.raise_signal(signal.SIGINT)
-                return None
-        elif not frame.f_code.co_filename.endswith(ENGINE):
-            return None
-        return self
 
 
 def test_p2_nothing_is_lost_when_ctrl_c_comes_at_any_line_of_the_engine() -> None:
@@ -72,7 +51,7 @@ def test_p2_nothing_is_lost_when_ctrl_c_comes_at_any_line_of_the_engine() -> Non
         k += 1
         server = Quiet(("127.0.0.1", 0), handler)
         server.add_observer(recorder := Recorder())
-        ctrl_c = CtrlC(k)
+        ctrl_c = CtrlC(k, ENGINE)
         before = sys.gettrace()
         try:
             trio.run(main, ctrl_c, server)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+from ctrl_c import CtrlC
 
 import trioserver
 
@@ -15,30 +15,10 @@ from .kit import Started, tcp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import FrameType
 
     from trioserver_adapters.blocking import BlockingServer
 
 ADAPTER = ("trioserver_adapters/blocking.py", "trioserver_adapters/_trio_thread.py")
-
-
-class CtrlC:
-    """Sends SIGINT to this thread before the k-th line of the adapter's that it runs."""
-
-    def __init__(self, k: int) -> None:
-        self.k = k
-        self.lines = 0
-
-    def __call__(self, frame: FrameType, event: str, arg: object) -> Any:
-        if event == "line":
-            self.lines += 1
-            if self.lines == self.k:
-                sys.settrace(None)
-                signal.raise_signal(signal.SIGINT)
-                return None
-        elif not frame.f_code.co_filename.endswith(ADAPTER):
-            return None
-        return self
 
 
 def serve(server: BlockingServer[Any]) -> None:
@@ -83,7 +63,7 @@ def test_ctrl_c_when_it_comes_at_any_line_then_the_server_can_be_closed_and_is_g
         k += 1
         server = tcp()
         server.server.add_observer(Started(trioserver.ServerStarted, server.request_shutdown))
-        ctrl_c = CtrlC(k)
+        ctrl_c = CtrlC(k, ADAPTER)
         outer = sys.gettrace()
         interrupted = False
         try:
