@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import weakref
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypedDict
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypedDict
 import trio
 
 from .._engine.accept import accept_requests, service
+from .._engine.background import serve_in_background
 from .._engine.engine import Engine
-from .._engine.exceptions import without_our_layer
 from .._vocabulary.errors import ConfigError, WrongTask
 from .._vocabulary.lifecycle import Act, State, after
 from .._vocabulary.options import check_count, check_seconds
@@ -19,7 +18,8 @@ from .handler_checks import check_handler, check_kind, refuse_generators, refuse
 from .hooks import ASYNC_HOOKS, RequestT, ServerHooks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
     from typing import Self
 
@@ -367,27 +367,14 @@ class BaseServer(ServerHooks[RequestT]):
     def _has_service_actions(self) -> bool:
         return getattr(self.service_actions, "__func__", None) is not ServerHooks.service_actions
 
-    @contextlib.asynccontextmanager
-    async def running(self, *, grace_period: float | None = 0.0) -> AsyncIterator[Self]:
+    def running(self, *, grace_period: float | None = 0.0) -> AbstractAsyncContextManager[Self]:
         """Serve in the background for the length of a block: ``async with server.running() as server:``.
 
         At the end of the block the server is shut down with ``grace_period``; if the block raises, at once.
         What stops the server earlier cancels the block and is raised from it. No exception is wrapped
         in a group.
         """
-        check_seconds("grace_period", grace_period, none="no bound")
-        try:
-            async with trio.open_nursery(strict_exception_groups=True) as nursery:
-                await nursery.start(self.serve_forever)
-                yield self
-                await self.shutdown(grace_period)
-            return
-        except BaseExceptionGroup as group:
-            failure = without_our_layer(group)
-        try:
-            raise failure
-        finally:
-            del failure
+        return serve_in_background(self, grace_period)
 
     # Stopping.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 from typing import TYPE_CHECKING, Any
 
 import trio
 
+from .._engine.background import serve_in_background
 from .._engine.exceptions import without_our_layer
 from .._engine.observers import Observers
 from .._vocabulary.errors import LifecycleError
@@ -21,7 +21,8 @@ from .supervisor import Supervisor
 from .target import pack
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import Callable, Iterable
+    from contextlib import AbstractAsyncContextManager
     from typing import Self
 
     from .._transports.adopt import Adoptable
@@ -236,22 +237,9 @@ class Workers:
             self._sockets.close()
             self._sockets = None
 
-    @contextlib.asynccontextmanager
-    async def running(self, *, grace_period: float | None = 0.0) -> AsyncIterator[Self]:
+    def running(self, *, grace_period: float | None = 0.0) -> AbstractAsyncContextManager[Self]:
         """Serve in the background for the length of a block; see ``BaseServer.running``."""
-        check_seconds("grace_period", grace_period, none="no bound")
-        try:
-            async with trio.open_nursery(strict_exception_groups=True) as nursery:
-                await nursery.start(self.serve_forever)
-                yield self
-                await self.shutdown(grace_period)
-            return
-        except BaseExceptionGroup as group:
-            failure = without_our_layer(group)
-        try:
-            raise failure
-        finally:
-            del failure
+        return serve_in_background(self, grace_period)
 
     # Restarting and stopping.
 
