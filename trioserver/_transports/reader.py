@@ -73,6 +73,8 @@ class StreamReader:
         Raises:
           LimitExceeded: No newline came within the limit. The bytes can still be read, with `read1` say.
         """
+        if limit is None and self._stream.buffer.size:
+            return self._next_line(_PARTIAL)
         return self._read_through(b"\n", limit, _PARTIAL)
 
     def readuntil(self, separator: bytes = b"\n", limit: int | None = None) -> Coroutine[Any, Any, bytes]:
@@ -89,6 +91,16 @@ class StreamReader:
         if not separator:
             raise ValueError("separator must be at least one byte")
         return self._read_through(separator, limit, _INCOMPLETE)
+
+    # As the next one: Ctrl-C must not take a line that nobody gets.
+    @trio.lowlevel.enable_ki_protection
+    async def _next_line(self, at_end: int) -> bytes:
+        """As `_read_through`, where a line may be there already: mostly from a client that pipelines."""
+        stream = self._stream
+        if stream.budget > 0 and (line := stream.buffer.take_line(self.max_line_bytes)):
+            stream.budget -= 1
+            return line
+        return await self._read_through(b"\n", None, at_end)
 
     # Without Ctrl-C, as `RequestStream.wait_input` wants it.
     @trio.lowlevel.enable_ki_protection
@@ -180,6 +192,7 @@ class StreamReader:
                 return buffer.take(buffer.size)
         raise LimitExceeded(f"the stream goes on after {limit} bytes", limit=limit)
 
+    @trio.lowlevel.enable_ki_protection  # as `_next_line`
     async def read1(self, max_bytes: int = RECEIVE_BYTES) -> bytes:
         """Read what there is, waiting only if that is nothing; as ``io.BufferedIOBase.read1``.
 
@@ -192,6 +205,9 @@ class StreamReader:
         if buffer.size:
             await stream.spend()
         if not buffer.size:
+            gathered = stream.outbox is not None and stream.outbox.size
+            if not gathered and (data := stream.receive_now(max_bytes)) is not None:
+                return data  # a large block need not go through the buffer
             await stream.fill(max_bytes)
         return buffer.take(max_bytes)
 
@@ -199,4 +215,6 @@ class StreamReader:
         return self
 
     def __anext__(self) -> Coroutine[Any, Any, bytes]:
+        if self._stream.buffer.size:
+            return self._next_line(_STOP)
         return self._read_through(b"\n", None, _STOP)

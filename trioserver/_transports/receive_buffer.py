@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Final
 
 _MOST_PARTS: Final = 256
 """Parts that may wait to be joined: each has an overhead, and a peer may send them two bytes at a time."""
+
+_NOTHING: Final = BytesIO()
+"""What an empty buffer reads from; nobody writes to it."""
 
 
 class ReceiveBuffer:
@@ -18,11 +22,12 @@ class ReceiveBuffer:
       size: How many bytes there are. Only to be read.
     """
 
-    __slots__ = ("_data", "_more", "_start", "size")
+    # A BytesIO that is only read from has the bytes that it was made of, not a copy; and its `readline` finds
+    # and takes a line in one call, which is made for every line of a client that pipelines.
+    __slots__ = ("_bytes", "_more", "size")
 
     def __init__(self) -> None:
-        self._data: bytes = b""
-        self._start = 0
+        self._bytes = _NOTHING
         self._more: list[bytes] | None = None
         self.size: int = 0
 
@@ -37,27 +42,36 @@ class ReceiveBuffer:
                 if len(self._more) == _MOST_PARTS:
                     self._join(self._more)
             return
-        self._data = data
-        self._start = 0
+        self._bytes = BytesIO(data)
         self.size = len(data)
 
     def _join(self, more: list[bytes]) -> None:
-        self._data = b"".join([self._data[self._start :], *more])
-        self._start = 0
+        self._bytes = BytesIO(b"".join([self._bytes.read(), *more]))
         self._more = None
 
     def take(self, count: int) -> bytes:
         """Take at most ``count`` bytes off the front."""
         if self._more is not None:
             self._join(self._more)
-        data, start = self._data, self._start
-        if count >= self.size:
-            self._data = b""
-            self._start = self.size = 0
-            return data[start:] if start else data
-        self._start = start + count
-        self.size -= count
-        return data[start : start + count]
+        taken = self._bytes.read(count)
+        self.size -= len(taken)
+        if not self.size:
+            self._bytes = _NOTHING
+        return taken
+
+    def take_line(self, limit: int) -> bytes:
+        """Take a line of at most ``limit`` bytes, its newline included.
+
+        ``b""``, and nothing is taken, where there is none, or it did not come in one piece.
+        """
+        taken = self._bytes.readline(limit)
+        if taken.endswith(b"\n"):
+            self.size -= len(taken)
+            if not self.size:
+                self._bytes = _NOTHING
+            return taken
+        self._bytes.seek(-len(taken), 1)
+        return b""
 
     def take_until(self, separator: bytes, limit: int, skip: int = 0) -> bytes | None:
         """Take what is in front of and including ``separator``.
@@ -68,17 +82,8 @@ class ReceiveBuffer:
         """
         if self._more is not None:
             self._join(self._more)
-        start = self._start
-        at = self._data.find(separator, start + skip, start + limit)
+        start = self._bytes.tell()
+        at = self._bytes.getvalue().find(separator, start + skip, start + limit)
         if at < 0:
             return None
-        # As `take`, without the call: it is made for every line of a client that pipelines.
-        end = at + len(separator)
-        taken = self._data[start:end]
-        self.size -= end - start
-        if self.size:
-            self._start = end
-        else:
-            self._data = b""
-            self._start = 0
-        return taken
+        return self.take(at + len(separator) - start)

@@ -61,20 +61,23 @@ class StreamWriter:
           How many bytes that were, as ``wfile.write`` in the stdlib.
         """
         stream = self._stream
+        outbox = stream.outbox
+        if outbox is not None and outbox.size and stream.buffer.size and type(data) is bytes:
+            # One of the replies to a client that pipelines, and not the first: this is their path.
+            size = len(data)
+            if outbox.size + size <= outbox.room and stream.budget > 0:
+                outbox.parts.append(data)
+                outbox.size += size
+                stream.budget -= 1
+                return size
         if not isinstance(data, bytes):
             data = memoryview(data).cast("B")
-        outbox = stream.outbox
-        if stream.buffer.size and outbox is not None and 0 < outbox.size <= outbox.room - len(data):
-            # One of the replies to a client that pipelines, and not the first: this is their path.
-            outbox.parts.append(bytes(data))
-            outbox.size += len(data)
-        elif self._buffer_bytes or stream.buffer.size or (outbox is not None and not outbox.empty):
+        if self._buffer_bytes or stream.buffer.size or (outbox is not None and not outbox.empty):
             return await self._gather(data)
-        else:
-            sent = stream.try_send(data)
-            if sent < len(data) or stream.unflushed:
-                await stream.send_rest(memoryview(data)[sent:])
-                return len(data)
+        sent = stream.try_send(data)
+        if sent < len(data) or stream.unflushed:
+            await stream.send_rest(memoryview(data)[sent:])
+            return len(data)
         stream.budget -= 1
         if stream.budget < 0:
             stream.budget = OPERATIONS_PER_CHECKPOINT
