@@ -17,7 +17,13 @@ import trioserver
 
 from .fakes import QueueServer, assert_accounted, forever, receive_until_closed
 
-ENGINE = ("_engine/serve.py", "_engine/accept.py", "_engine/engine.py", "_engine/requests.py")
+ENGINE = (
+    "_engine/serve.py",
+    "_engine/accept.py",
+    "_engine/engine.py",
+    "_engine/requests.py",
+    "_engine/idle_tasks.py",
+)
 
 
 def test_p2_nothing_is_lost_when_ctrl_c_comes_at_any_line_of_the_engine() -> None:

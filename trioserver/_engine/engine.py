@@ -1,7 +1,8 @@
 """The engine: two scopes in one nursery, and one way to stop.
 
-    nursery, whose scope is the scope of the *requests*
-      the scope of *accept*: the loop that accepts, which makes each request a child of the nursery
+    a nursery for the server's own tasks: what requests need until the last of them has ended
+      the nursery whose scope is the scope of the *requests*
+        the scope of *accept*: the loop that accepts, which makes each request a child of the nursery
 
 1. Stopping is always: cancel *accept*, then give *requests* a deadline. Shutdown, a signal, an error, all go
    through `Engine.request_stop`; a cancellation from outside cancels both scopes by itself. (P5)
@@ -70,6 +71,7 @@ class Engine:
         self._failures: list[BaseException] = []
         self._task: trio.lowlevel.Task | None = None
         self._nursery: trio.Nursery | None = None
+        self._helper_nursery: trio.Nursery | None = None
         self._accept_scope: trio.CancelScope | None = None
         self._service_nursery: trio.Nursery | None = None
         self._helper_scopes: dict[trio.CancelScope, None] = {}  # no set, whose order is chance (P11)
@@ -92,7 +94,11 @@ class Engine:
 
     @trio.lowlevel.enable_ki_protection
     async def run(
-        self, accept: Callable[[], Awaitable[object]], *, release: Callable[[], object]
+        self,
+        accept: Callable[[], Awaitable[object]],
+        *,
+        release: Callable[[], object],
+        end_request: Callable[[Engine, Request[Any]], object],
     ) -> ShutdownReport:
         """Serve: run ``accept`` until it returns or is stopped, then wait for the requests.
 
@@ -100,6 +106,7 @@ class Engine:
           accept: Accepts requests and passes each to `start`. Not called when a shutdown was asked for
             before.
           release: Called when accepting has ended, before the drain.
+          end_request: Called for each request that its task has left behind, which only Ctrl-C can do.
 
         Raises:
           BaseException: What stopped the server: bare if it is one, a group if they are several.
@@ -107,6 +114,31 @@ class Engine:
         self.state = after(self.state, Act.SERVE)
         self._begin()
         cancelled: BaseException | None = None
+        try:
+            async with trio.open_nursery(strict_exception_groups=True) as self._helper_nursery:
+                cancelled = await self._run_requests(accept, release)
+                self._end_leftovers(end_request)
+                for scope in self._helper_scopes:
+                    scope.cancel()
+        except BaseException as exc:
+            late, failure = without_cancelled(without_our_layer(exc))
+            cancelled = cancelled or late
+            if failure is not None:
+                self._failures.append(failure)
+        self._end()
+        error = merge(self._failures) or cancelled
+        self._failures = []
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error, cancelled  # or the traceback would keep itself alive
+        return self._report
+
+    async def _run_requests(
+        self, accept: Callable[[], Awaitable[object]], release: Callable[[], object]
+    ) -> BaseException | None:
+        """Accept, and wait for the requests; returns the cancellation from outside that ended it, if any."""
         try:
             async with trio.open_nursery(strict_exception_groups=True) as self._nursery:
                 try:
@@ -128,22 +160,24 @@ class Engine:
                         try:
                             release()
                         finally:
-                            self.end_if_done()  # or the helpers, which are shielded, would never end
+                            self.end_if_done()
         except BaseException as exc:
             cancelled, failure = without_cancelled(without_our_layer(exc))
             if failure is not None:
                 self._failures.append(failure)
-        else:
-            cancelled = None  # it came from one of our own scopes
-        self._end()
-        error = merge(self._failures) or cancelled
-        self._failures = []
-        if error is not None:
             try:
-                raise error
+                return cancelled
             finally:
-                del error, cancelled  # or the traceback would keep itself alive
-        return self._report
+                del cancelled, failure
+        return None  # what was cancelled was one of our own scopes
+
+    def _end_leftovers(self, end_request: Callable[[Engine, Request[Any]], object]) -> None:
+        """End the requests whose tasks could not, since Ctrl-C came just then (P1, P3)."""
+        for record in self.requests:
+            try:
+                end_request(self, record)
+            except BaseException as exc:  # of an observer that calls sys.exit(), say
+                self._failures.append(exc)
 
     def _begin(self) -> None:
         self.run_number += 1
@@ -158,7 +192,7 @@ class Engine:
     def _end(self) -> None:
         self.deadlines.stop()
         self.flusher.stop()
-        self._nursery = self._service_nursery = self._task = self.permit_scope = None
+        self._nursery = self._helper_nursery = self._service_nursery = self._task = self.permit_scope = None
         self._helper_scopes.clear()
         self.state = after(self.state, Act.END)
         if self._closing:
@@ -186,10 +220,10 @@ class Engine:
 
         Shielded from the end of the requests: the ``finish`` of a cancelled handler still needs it.
         """
-        assert self._nursery is not None, "the server does not run"
+        assert self._helper_nursery is not None, "the server does not run"
         scope = trio.CancelScope(shield=True)
         self._helper_scopes[scope] = None
-        self._nursery.start_soon(self._run_helper, scope, function, args, name="trioserver: helper")
+        self._helper_nursery.start_soon(self._run_helper, scope, function, args, name="trioserver: helper")
 
     async def _run_helper(
         self, scope: trio.CancelScope, function: Callable[..., Awaitable[object]], args: tuple[object, ...]
@@ -244,11 +278,9 @@ class Engine:
         self.request_stop(0.0)
 
     def end_if_done(self) -> None:
-        """When accepting has ended and the last request too, end what else runs for them."""
+        """When accepting has ended and the last request too, end the tasks that wait for another one."""
         if self._accept_scope is None and not len(self.requests) and self._nursery is not None:
-            self._nursery.cancel_scope.cancel()  # tasks that wait for another request
-            for scope in self._helper_scopes:
-                scope.cancel()
+            self._nursery.cancel_scope.cancel()
 
     def close(self) -> None:
         """No serving after this, or after the run that is under way: nobody can start another in between."""
@@ -283,7 +315,7 @@ class Engine:
 
     def is_own_task(self, task: trio.lowlevel.Task) -> bool:
         """Whether `run` waits for ``task``: a request, a task that it started, or a hook's."""
-        own = (self._nursery, self._service_nursery)
+        own = (self._nursery, self._helper_nursery, self._service_nursery)
         if task is self._task:
             return True
         while (nursery := task.parent_nursery) is not None:

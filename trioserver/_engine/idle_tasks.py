@@ -46,6 +46,8 @@ class IdleTask:
         self._idle_tasks.remove(self)
         return trio.lowlevel.Abort.SUCCEEDED
 
+    # Ctrl-C must not leave a task in there that does not wait.
+    @trio.lowlevel.enable_ki_protection
     async def wait(self) -> Request[Any]:
         """Wait in ``idle_tasks`` until somebody takes this one out and resumes it."""
         self._idle_tasks.append(self)

@@ -63,63 +63,82 @@ def watch_deadline(engine: Engine, record: Request[Any]) -> None:
         engine.deadlines.add(record, record.deadline)
 
 
-@trio.lowlevel.enable_ki_protection
+@trio.lowlevel.disable_ki_protection
 async def serve_requests(engine: Engine, hooks: Hooks, record: Request[Any]) -> None:
     """A request task. When its request has ended it waits a while for another one.
 
     Making a task and its cancel scope is a third of the cost of a short connection (measured), so
     a task is used again: with fresh context variables, and only if its scope was never cancelled.
 
-    Ctrl-C may strike in `serve_request` and what that calls, but not here: whatever it interrupts, the
-    request is closed and counted.
+    `serve_request` is written out in here, and not called: a coroutine more is a quarter of a kilobyte for
+    each idle connection. So Ctrl-C may strike anywhere in here; a request that it leaves behind is ended by
+    the engine, at the end of its run.
     """
-    idle_tasks = engine.idle_tasks
-    task = trio.lowlevel.current_task()
     idle: IdleTask | None = None  # made when there is a need: it would cost each idle connection memory
     with trio.CancelScope() as scope:
         while True:
-            record.served_in(scope, task)
+            record.served_in(scope, trio.lowlevel.current_task())
+            cancelled: BaseException | None = None
             try:
-                await serve_request(engine, hooks, record)
+                try:
+                    if await begin_request(hooks, record):
+                        await hooks.process_request(record.request, record.client_address)
+                        if record.stream is not None and record.stream.outbox is not None:
+                            await record.stream.flush_gathered()
+                        record.outcome = Outcome.FINISHED
+                except BaseException as exc:
+                    cancelled = await sort_out(engine, hooks, record, exc)
+                await close_request(engine, hooks, record, cancelled)
             finally:
+                del cancelled  # or its traceback would keep itself alive
                 end_request(engine, record)
-            if record.cancel_called or not engine.accepting or len(idle_tasks) >= MAX_IDLE_TASKS:
+            if record.cancel_called or not engine.accepting or len(engine.idle_tasks) >= MAX_IDLE_TASKS:
                 return
             del record
-            idle = idle or IdleTask(idle_tasks)
+            idle = idle or IdleTask(engine.idle_tasks)
             record = await idle.wait()
 
 
 @trio.lowlevel.disable_ki_protection
 async def serve_request(engine: Engine, hooks: Hooks, record: Request[Any]) -> None:
     """Serve one request: verify, shake hands, process, and the closing hook."""
-    # No local variables for what is at hand elsewhere: each is eight bytes for each idle connection, or more.
     cancelled: BaseException | None = None
     try:
         try:
-            if not await hooks.verify_request(record.request, record.client_address):
-                record.outcome = Outcome.REJECTED
-            else:
-                record.enter(RequestState.HANDSHAKE)
-                handshake = hooks.handshake_request(record.request, record.client_address)
-                if handshake is not None:
-                    await handshake
-                record.enter(RequestState.RUNNING)
+            if await begin_request(hooks, record):
                 await hooks.process_request(record.request, record.client_address)
-                if record.stream is not None and record.stream.outbox is not None:
-                    await record.stream.flush_gathered()
                 record.outcome = Outcome.FINISHED
         except BaseException as exc:
-            if isinstance(exc, TransportError) and record.state is RequestState.HANDSHAKE:
-                _reject_handshake(record, exc)
-            else:
-                cancelled = await sort_out(engine, hooks, record, exc)
-        record.enter(RequestState.CLOSING)
-        try:
-            # Once it is cancelled there is no time for a graceful end.
-            await (hooks.shutdown_request if cancelled is None else hooks.close_request)(record.request)
-        except BaseException as exc:
-            cancelled = await sort_out(engine, hooks, record, exc) or cancelled
+            cancelled = await sort_out(engine, hooks, record, exc)
+        await close_request(engine, hooks, record, cancelled)
+    finally:
+        del cancelled
+
+
+async def begin_request(hooks: Hooks, record: Request[Any]) -> bool:
+    """What comes before the handler; false if the request was rejected."""
+    if not await hooks.verify_request(record.request, record.client_address):
+        record.outcome = Outcome.REJECTED
+        return False
+    record.enter(RequestState.HANDSHAKE)
+    handshake = hooks.handshake_request(record.request, record.client_address)
+    if handshake is not None:
+        await handshake
+    record.enter(RequestState.RUNNING)
+    return True
+
+
+async def close_request(
+    engine: Engine, hooks: Hooks, record: Request[Any], cancelled: BaseException | None
+) -> None:
+    """Call the closing hook. Raises ``cancelled``, or a cancellation of the hook."""
+    record.enter(RequestState.CLOSING)
+    try:
+        # Once it is cancelled there is no time for a graceful end.
+        await (hooks.shutdown_request if cancelled is None else hooks.close_request)(record.request)
+    except BaseException as exc:
+        cancelled = await sort_out(engine, hooks, record, exc) or cancelled
+    try:
         if cancelled is not None:
             raise cancelled
     finally:
@@ -140,6 +159,9 @@ async def sort_out(
     engine: Engine, hooks: Hooks, record: Request[Any], exc: BaseException
 ) -> BaseException | None:
     """Deal with what a step of a request raised; returns the cancellation in it, to be raised again (P4)."""
+    if isinstance(exc, TransportError) and record.state is RequestState.HANDSHAKE:
+        _reject_handshake(record, exc)
+        return None
     cancelled, error, fatal = sort_exception(exc)
     if error is not None:
         record.outcome = Outcome.FAILED

@@ -11,6 +11,7 @@ import trio
 from .._engine.accept import accept_requests, service
 from .._engine.background import serve_in_background
 from .._engine.engine import Engine
+from .._engine.serve import end_request
 from .._vocabulary.errors import ConfigError, WrongTask
 from .._vocabulary.lifecycle import Act, State, after
 from .._vocabulary.options import check_count, check_seconds
@@ -354,7 +355,7 @@ class BaseServer(ServerHooks[RequestT]):
                 self._release()
 
         try:
-            await self._engine.run(open_and_accept, release=release)
+            await self._engine.run(open_and_accept, release=release, end_request=end_request)
         finally:
             self._end_run()
 
