@@ -189,6 +189,7 @@ class Flusher:
         while True:
             dirty, self._dirty = self._dirty, []
             for outbox in dirty:
-                self.flush(outbox)
+                if outbox.size:  # mostly the handler has sent it by now
+                    self.flush(outbox)
             if not self._dirty:
                 await self._wake.park()

@@ -82,6 +82,8 @@ class ReceiveBuffer:
         """
         if self._more is not None:
             self._join(self._more)
+        if separator == b"\n" and not skip:
+            return self.take_line(limit) or None
         start = self._bytes.tell()
         at = self._bytes.getvalue().find(separator, start + skip, start + limit)
         if at < 0:

@@ -62,13 +62,15 @@ class StreamWriter:
         """
         stream = self._stream
         outbox = stream.outbox
-        if outbox is not None and outbox.size and stream.buffer.size and type(data) is bytes:
+        if outbox is not None and outbox.size and type(data) is bytes:
             # One of the replies to a client that pipelines, and not the first: this is their path.
             size = len(data)
             if outbox.size + size <= outbox.room and stream.budget > 0:
                 outbox.parts.append(data)
                 outbox.size += size
                 stream.budget -= 1
+                if not stream.buffer.size and not self._buffer_bytes:
+                    await outbox.flush()
                 return size
         if not isinstance(data, bytes):
             data = memoryview(data).cast("B")
@@ -100,7 +102,10 @@ class StreamWriter:
         elif first and outbox.size and not self._buffer_bytes:
             assert stream.flusher is not None
             stream.flusher.add(outbox)
-        await stream.spend()
+        stream.budget -= 1
+        if stream.budget < 0:
+            stream.budget = OPERATIONS_PER_CHECKPOINT
+            await trio.lowlevel.checkpoint()  # P10
         return len(data)
 
     async def writelines(self, lines: Iterable[ReadableBuffer]) -> None:
