@@ -146,7 +146,7 @@ FAULTS: Final = (
         "a shutdown that was asked for before serving is lost",
         "P5",
         "_engine.engine",
-        "Engine.run",
+        "Engine._run_requests",
         "if self.state is State.SERVING:",
         "self.state = State.SERVING\n                    if True:",
     ),
