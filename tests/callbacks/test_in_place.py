@@ -469,10 +469,9 @@ async def test_p10_when_many_have_more_to_do_then_other_tasks_have_their_turn_in
         attention = False
         done = 0
 
-        def run(self, function: Any, events: int) -> None:
-            function(events)
+        context = contextvars.copy_context()
 
-        def go_on(self, events: int) -> None:
+        def go_on(self) -> None:
             Left.done += 1
 
     poller = CallbackPoller()

@@ -7,6 +7,7 @@ where something has to be waited for: `handle_error`, or a client that has not y
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -17,7 +18,6 @@ from .._vocabulary.reports import Outcome, RequestState
 from .serve import announce, end_request, sort_out, watch_deadline
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
     from .._transports.listeners import ListenerGroup
@@ -31,6 +31,8 @@ class Callbacks:
 
     def __init__(self, engine: Engine, hooks: Hooks, group: ListenerGroup) -> None:
         self.poller = CallbackPoller()
+        self.get_request = group.accept
+        """Accepts a connection, waiting if there is none. No checkpoint once it is accepted (P2)."""
         self._engine = engine
         self._hooks = hooks
         self._group = group
@@ -39,7 +41,9 @@ class Callbacks:
     def begin(self, handler: Callable[[CallbackStream, Any, Hooks], Any]) -> None:
         """Accept connections for this class of handlers, until the accept loop begins anew."""
         self._handler = handler
-        self._group.accept_with(self._make, self._make)
+        # No endpoint: nobody is to wait for it.
+        make: Any = functools.partial(CallbackStream, self.poller, self._engine.deadlines, self._over)
+        self._group.accept_with(make, make)
 
     def start(self) -> None:
         """Start the task. Not shielded from the end of the requests: it is what feels it, for all of them."""
@@ -50,16 +54,6 @@ class Callbacks:
         """Close the epoll, when nothing runs any more."""
         self._engine.in_place = None
         self.poller.close()
-
-    def _make(self, sock: socket.socket) -> Any:  # no endpoint: nobody is to wait for it
-        return CallbackStream(sock, self.poller, self._engine.deadlines, self._over)
-
-    async def get_request(self) -> tuple[Any, Any]:
-        """Accept a connection, waiting if there is none. No checkpoint once it is accepted (P2)."""
-        try:
-            return self._group.accept_nowait()
-        except BlockingIOError:
-            return await self._group.accept()
 
     @trio.lowlevel.enable_ki_protection
     def admit(self, engine: Engine, hooks: Hooks, request: Any, client_address: Any) -> None:
@@ -74,19 +68,16 @@ class Callbacks:
             watch_deadline(engine, record)
         finally:
             try:
-                self._begin(stream, record)
+                if self.poller.ended:  # the server is cancelled, as this connection would be at once
+                    stream.cancel_now()
+                else:
+                    # So that a failure ends this connection, and not the accept loop (P4).
+                    self.poller.call(stream, self._begin, stream)
             finally:
                 self.poller.current = None
 
-    def _begin(self, stream: CallbackStream, record: Request[Any]) -> None:
-        if self.poller.ended:  # the server is cancelled, as this connection would be at once
-            stream.cancel_now()
-            return
-        try:
-            handler = stream.context.run(self._make_handler, stream, record.client_address)
-        except BaseException as exc:
-            stream.fail(exc)
-            return
+    def _begin(self, stream: CallbackStream) -> None:
+        handler = self._make_handler(stream, stream.record.client_address)
         if not self._engine.accepting:
             stream.begin_drain()  # it was taken as the drain began: nobody has told it
         stream.begin(handler)
@@ -105,10 +96,10 @@ class Callbacks:
                 end_request(self._engine, record)
                 return
             record.outcome = Outcome.FINISHED
-            record.enter(RequestState.CLOSING)
             if stream.close_now():
                 end_request(self._engine, record)
                 return
+            record.enter(RequestState.CLOSING)
         stream.context.run(self._engine.start, self._end_in_task, record, error)
         record.served_in(None, None)
 

@@ -89,19 +89,17 @@ class CallbackLink:
     _calling: bool
     _max_line: int
     _max_unsent: int
-    _out: list[bytes | memoryview]
+    _out: list[bytes | memoryview] | None  # what is unsent: no list where nothing is, as most often
     _refusal: Callable[[], Exception] | None  # makes what a write raises
     _rest: bytes  # where `more` is true: the input, of which all before `_position` was handled
-    _position: int
+    _position: int  # there, too
     _partial: ReceiveBuffer | None  # the beginning of a line
-    _searched: int  # bytes of that in which no delimiter ends
+    _searched: int  # there: bytes of it in which no delimiter ends
 
     def _reset(self) -> None:
-        self.unsent = self._position = self._searched = 0
+        self.unsent = 0
         self.more = self.ending = self.set_up = self._calling = False
-        self._out = []
-        self._refusal = self._partial = None
-        self._rest = b""
+        self._out = self._refusal = self._partial = None
 
     def attach(self, handler: Callee) -> None:
         """Take a handler, and its limits: to look them up each time would show."""
@@ -126,7 +124,10 @@ class CallbackLink:
         if not data:
             return  # or they would pile up until there is something to send (P9)
         self.unsent = size
-        self._out.append(data)
+        if self._out is None:
+            self._out = [data]
+        else:
+            self._out.append(data)
         if not self._calling:
             self._push()
 
@@ -167,10 +168,8 @@ class CallbackLink:
 
     def _take_out(self) -> bytes | memoryview:
         """All that was written, in one piece; it counts as unsent until the subclass says otherwise."""
-        out = self._out
-        data = out[0] if len(out) == 1 else b"".join(out)
-        out.clear()
-        return data
+        out, self._out = self._out, None
+        return out[0] if out is not None and len(out) == 1 else b"".join(out or ())
 
     # Calling, where Ctrl-C may strike: what it interrupts is an exception of the handler's.
 
@@ -201,7 +200,8 @@ class CallbackLink:
         position = 0
         if self.more:
             data, position = self._rest, self._position
-            self._rest, self.more = b"", False
+            del self._rest
+            self.more = False
         elif (partial := self._partial) is not None:
             partial.append(data)
             first = self._take_first(partial)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import trio
 
 if TYPE_CHECKING:
+    import contextvars
     from collections.abc import Callable
 
 _EVENTS: Final = 128
@@ -29,17 +30,19 @@ _ENDS: Final = 256
 class Polled(Protocol):
     """A connection, as its poller sees it."""
 
-    run: Callable[..., Any]
-    """Runs what is called in the connection's context."""
+    context: contextvars.Context
+    """What is called for the connection runs in it."""
 
-    ready: Callable[[int], None]
-    """To be called where some of what was asked for has become so; it may raise what a handler raises."""
+    ready: Callable[[Any, int], None]
+    """To be called, with this, where some of what was asked for has become so; it may raise what a handler
+    raises. A function, and no bound method: with thousands of connections each object that is one
+    connection's own is one more that the processor's cache no longer has when its turn comes."""
 
     attention: bool
     """Whether it is to be attended to."""
 
-    def go_on(self, events: int) -> None:
-        """Handle what was left the last time; the same goes for this."""
+    def go_on(self) -> None:
+        """Handle what was left the last time; it may raise that, too."""
 
     def flush_pushed(self) -> None:
         """Send what others have written."""
@@ -77,7 +80,8 @@ class CallbackPoller:
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._polled: dict[int, Polled] = {}
+        # By descriptor, as in `epoll.Poller`: a dict would have two more places to look at for each event.
+        self._polled: list[Polled | None] = []
         self._left: list[Polled] = []
         self._changed: list[Polled] = []
         self._pushed: list[Polled] = []
@@ -90,19 +94,23 @@ class CallbackPoller:
 
     def add(self, fd: int, polled: Polled) -> None:
         """Begin to watch a socket for input."""
+        watched = self._polled
+        if fd >= len(watched):
+            watched.extend([None] * (fd + 1 - len(watched)))
         self._epoll.register(fd, select.EPOLLIN)
-        self._polled[fd] = polled
+        watched[fd] = polled
 
     def watches(self, fd: int) -> bool:
         """Whether a socket is watched."""
-        return fd in self._polled
+        return fd < len(self._polled) and self._polled[fd] is not None
 
     def forget(self, fd: int) -> None:
         """Watch a socket no more; before it is closed.
 
         Closing it would be enough, if no child that was forked had it, too; its events would come for ever.
         """
-        if self._polled.pop(fd, None) is not None:
+        if self.watches(fd):
+            self._polled[fd] = None
             self._epoll.unregister(fd)
 
     def leave(self, polled: Polled) -> None:
@@ -148,10 +156,10 @@ class CallbackPoller:
                     self._waiting = False
         finally:
             self.ended = True
-            while self._polled or self._changed:
-                # Those that were closed are watched no more, but may not yet have been attended to (P3).
-                changed, self._changed = self._changed, []
-                for polled in (*self._polled.values(), *changed):
+            # Those that were closed are watched no more, but may not yet have been attended to (P3).
+            while rest := [polled for polled in self._polled if polled is not None] + self._changed:
+                self._changed = []
+                for polled in rest:
                     polled.cancel_now()
             self.current = None
 
@@ -169,18 +177,18 @@ class CallbackPoller:
         if self._left:
             left, self._left = self._left[:_EVENTS], self._left[_EVENTS:]  # P10
             for polled in left:
-                self.call(polled, polled.go_on, 0)
+                self.call(polled, polled.go_on)
         for _ in range(_LOOKS):
             events = poll(0, _EVENTS)
             for fd, event in events:
                 # Handlers may have closed any of the others meanwhile; a number is not used again before the
                 # next connection is accepted.
-                polled_or_none = polled_by_fd.get(fd)
+                polled_or_none = polled_by_fd[fd]
                 if polled_or_none is not None:
                     # As `call`, written out: it is the path of every request.
                     self.current = polled_or_none
                     try:
-                        polled_or_none.run(polled_or_none.ready, event)
+                        polled_or_none.context.run(polled_or_none.ready, polled_or_none, event)
                     except BaseException as exc:
                         polled_or_none.fail(exc)
                     else:
@@ -197,11 +205,11 @@ class CallbackPoller:
         self.current = None
         return found
 
-    def call(self, polled: Polled, function: Callable[[int], None], events: int) -> None:
+    def call(self, polled: Polled, function: Callable[..., None], *args: object) -> None:
         """Call what may raise what a handler raises, and fail then."""
         self.current = polled
         try:
-            polled.run(function, events)
+            polled.context.run(function, *args)
         except BaseException as exc:
             polled.fail(exc)
         else:

@@ -31,7 +31,7 @@ _NEVER: Final = float("inf")
 _NOBODY: Any = None
 
 
-def _ignore(events: int) -> None:
+def _ignore(stream: CallbackStream, events: int) -> None:
     """For a connection that is over."""
 
 
@@ -42,10 +42,10 @@ class CallbackStream(CallbackLink, ServedStream):
     the handler; the methods for that raise RuntimeError.
 
     Args:
-      sock: The socket; the stream owns it and closes it.
       poller: What tells when it is ready.
       watch: What makes `timeout` work.
-      over: Called when the handler has finished, with the stream and what went wrong.
+      on_over: Called when the handler has finished, with the stream and what went wrong.
+      sock: The socket; the stream owns it and closes it.
     """
 
     __slots__ = (
@@ -54,14 +54,11 @@ class CallbackStream(CallbackLink, ServedStream):
         "_closed",
         "_fd",
         "_lingering",
-        "_looked_after_drain",
         "_over",
         "_peer_error",
         "_poller",
         "_pushed",
-        "_recv",
         "_scheduled",
-        "_send",
         "_socket",
         "_timed_out",
         "_timeout",
@@ -73,35 +70,31 @@ class CallbackStream(CallbackLink, ServedStream):
         "on_over",
         "ready",
         "record",
-        "run",
         "watched_until",
     )
 
     def __init__(
         self,
-        sock: socket.socket,
         poller: CallbackPoller,
         watch: DeadlineWatch,
         on_over: Callable[[CallbackStream, BaseException | None], None],
+        sock: socket.socket,
     ) -> None:
         sock.setblocking(False)
         self._reset()
         # Not all that `RequestStream` has: nobody looks for an input buffer here.
         self.bytes_received = self.bytes_sent = 0
-        self.end_of_stream = self._draining = False
+        self.end_of_stream = self._draining = self._looked_after_drain = False
         self.timeouts = ()
         self.record: Any = None
         self.cancelled = False
         self.deadline: float = _NEVER
         self.watched_until: float = _NEVER
         self.on_over = on_over
-        self.ready: Callable[[int], None] = self._receive
+        self.ready: Callable[[CallbackStream, int], None] = CallbackStream._receive
         self.context = contextvars.copy_context()  # as a task would have it: what it sets is this handler's
-        self.run: Callable[..., Any] = self.context.run
         self._socket = sock
         self._fd = sock.fileno()
-        self._recv = sock.recv
-        self._send = sock.send
         self._poller = poller
         self._watch = watch
         self._closed = False
@@ -111,7 +104,6 @@ class CallbackStream(CallbackLink, ServedStream):
         self._blocked = False  # whether the kernel has no room for what is unsent
         self._pushed = False
         self._timed_out = False
-        self._looked_after_drain = False
         self._timeout: float | None = None
         self._peer_error: OSError | None = None
         self._lingering = False  # whether a task may be waiting for the socket
@@ -120,12 +112,8 @@ class CallbackStream(CallbackLink, ServedStream):
     # What the engine does.
 
     def begin(self, handler: Callee) -> None:
-        """Begin to watch the socket, and set the handler up. From here on `on_over` is called once."""
+        """Begin to watch the socket, and set the handler up. To be called by `CallbackPoller.call`."""
         self.handler = handler
-        self._poller.call(self, self._set_up, 0)
-
-    def _set_up(self, _: int) -> None:
-        # In here, so that a failure ends this connection, and not the accept loop (P4).
         if not self._closed:
             self._poller.add(self._fd, self)
         self._calling = True
@@ -145,7 +133,7 @@ class CallbackStream(CallbackLink, ServedStream):
         self.deadline = _NEVER
         self._poller.current = self
         try:
-            self.run(
+            self.context.run(
                 self.call_finish, None if self._peer_error is None and not self._closed else self._broken
             )
         except BaseException as exc:
@@ -159,12 +147,12 @@ class CallbackStream(CallbackLink, ServedStream):
     # Calls. Ctrl-C may strike here: then it is an exception of the handler's.
 
     @trio.lowlevel.disable_ki_protection
-    def _receive(self, events: int) -> None:
+    def _receive(self, events: int = 0) -> None:
         """Receive, call the handler, send what it has written: every request's path, written out flat."""
         if self.more:
             return  # it has its turn, and what comes after it waits in the kernel
         try:
-            data = self._recv(RECEIVE_BYTES)
+            data = self._socket.recv(RECEIVE_BYTES)
         except BlockingIOError:
             return
         except OSError as error:
@@ -206,7 +194,7 @@ class CallbackStream(CallbackLink, ServedStream):
 
     def _watch_for_end(self) -> None:
         self._poller.modify(self._fd, 0)  # or the end would be told for ever
-        self.ready = self._lose_peer
+        self.ready = CallbackStream._lose_peer
 
     def _lose_peer(self, events: int) -> None:
         """After its end, only a reset of the connection is told."""
@@ -214,7 +202,7 @@ class CallbackStream(CallbackLink, ServedStream):
         self._lose(OSError(number, os.strerror(number)))
 
     @trio.lowlevel.disable_ki_protection
-    def go_on(self, events: int) -> None:
+    def go_on(self) -> None:
         """Handle what was left the last time."""
         if self.more and not (self._over or self._blocked):
             self._calling = True
@@ -230,11 +218,10 @@ class CallbackStream(CallbackLink, ServedStream):
     @trio.lowlevel.enable_ki_protection
     def _flush(self) -> None:
         """Send what was written; where there is no room wait for that, and read nothing meanwhile (P9)."""
-        out = self._out
-        data = out[0] if len(out) == 1 else b"".join(out)
-        out.clear()
+        out, self._out = self._out, None  # as `_take_out`, written out
+        data = out[0] if out is not None and len(out) == 1 else b"".join(out or ())
         try:
-            sent = self._send(data)
+            sent = self._socket.send(data)
         except BlockingIOError:
             sent = 0
         except OSError as error:
@@ -244,12 +231,12 @@ class CallbackStream(CallbackLink, ServedStream):
         self.bytes_sent += sent
         self.unsent = unsent = len(data) - sent
         if unsent:
-            out.append(memoryview(data)[sent:])
+            self._out = [memoryview(data)[sent:]]
             if not self._blocked:
                 self._blocked = True
                 if not self._over:
                     self._poller.modify(self._fd, select.EPOLLOUT)
-                    self.ready = self._send_more
+                    self.ready = CallbackStream._send_more
             if sent and self._timeout is not None:
                 self._put_off()
 
@@ -265,10 +252,10 @@ class CallbackStream(CallbackLink, ServedStream):
             self._watch_for_end()
         else:
             self._poller.modify(self._fd, select.EPOLLIN)
-            self.ready = self._receive
+            self.ready = CallbackStream._receive
         self.attention = self.attention or self._draining
         if self.more:
-            self.go_on(0)
+            self.go_on()
 
     @trio.lowlevel.enable_ki_protection
     def _push(self) -> None:
@@ -339,7 +326,7 @@ class CallbackStream(CallbackLink, ServedStream):
         self.attention = False
         if not (self._looked_after_drain or self.unsent or self.more or self.end_of_stream):
             self._looked_after_drain = True
-            self._poller.call(self, self._receive, 0)
+            self._poller.call(self, self._receive)
         if not self._over:
             if self.in_between:
                 self.fail(None)
@@ -419,7 +406,7 @@ class CallbackStream(CallbackLink, ServedStream):
         if not self._closed:
             self._closed = self.ending = True  # nothing more is received, and what is unsent is dropped
             self._refusal = closed_error
-            self._out.clear()
+            self._out = None
             self.unsent = 0
             self._poller.forget(self._fd)
             if self._lingering:
@@ -440,7 +427,7 @@ class CallbackStream(CallbackLink, ServedStream):
             sock = self._socket
             try:
                 sock.shutdown(socket.SHUT_WR)
-                if self._recv(RECEIVE_BYTES):
+                if self._socket.recv(RECEIVE_BYTES):
                     return False
             except BlockingIOError:
                 if KernelEndpoint(sock).unsent_bytes() != 0:

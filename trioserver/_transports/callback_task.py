@@ -152,7 +152,7 @@ class CallbackTask(CallbackLink):
             sent = 0
         self.unsent = len(data) - sent
         if self.unsent:
-            self._out.append(memoryview(data)[sent:])
+            self._out = [memoryview(data)[sent:]]
         if self.unsent or self._stream.unflushed or self._lost is not None:
             self._attend_soon()
 
