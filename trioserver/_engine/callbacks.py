@@ -76,16 +76,13 @@ class Callbacks:
             finally:
                 self.poller.current = None
 
+    @trio.lowlevel.disable_ki_protection
     def _begin(self, stream: CallbackStream) -> None:
-        handler = self._make_handler(stream, stream.record.client_address)
+        assert self._handler is not None
+        handler = self._handler(stream, stream.record.client_address, self._hooks)
         if not self._engine.accepting:
             stream.begin_drain()  # it was taken as the drain began: nobody has told it
         stream.begin(handler)
-
-    @trio.lowlevel.disable_ki_protection
-    def _make_handler(self, stream: CallbackStream, client_address: Any) -> Any:
-        assert self._handler is not None
-        return self._handler(stream, client_address, self._hooks)
 
     def _over(self, stream: CallbackStream, error: BaseException | None) -> None:
         """Count a connection whose handler has finished, at once if it can be closed at once."""

@@ -109,8 +109,9 @@ class CallbackPoller:
 
         Closing it would be enough, if no child that was forked had it, too; its events would come for ever.
         """
-        if self.watches(fd):
-            self._polled[fd] = None
+        watched = self._polled
+        if fd < len(watched) and watched[fd] is not None:
+            watched[fd] = None
             self._epoll.unregister(fd)
 
     def leave(self, polled: Polled) -> None:

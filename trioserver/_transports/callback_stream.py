@@ -111,6 +111,7 @@ class CallbackStream(CallbackLink, ServedStream):
 
     # What the engine does.
 
+    @trio.lowlevel.enable_ki_protection
     def begin(self, handler: Callee) -> None:
         """Begin to watch the socket, and set the handler up. To be called by `CallbackPoller.call`."""
         self.handler = handler
