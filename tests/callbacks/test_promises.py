@@ -26,6 +26,7 @@ OURS = (
     "_engine/serve.py",
     "_transports/callback_link.py",
     "_transports/callback_poller.py",
+    "_transports/callback_socket.py",
     "_transports/callback_stream.py",
 )
 

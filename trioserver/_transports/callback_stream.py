@@ -14,10 +14,8 @@ import trio
 from .._vocabulary.errors import StreamTimeout
 from .._vocabulary.options import check_seconds
 from .._vocabulary.reports import Timeout
-from .callback_link import LINK_SLOTS, CallbackLink, closed_error, refuse_result
-from .closing import discard_input
-from .endpoint import KernelEndpoint
-from .served_stream import ServedStream
+from .callback_link import LINK_SLOTS, closed_error, refuse_result
+from .callback_socket import CallbackSocket
 from .stream import RECEIVE_BYTES
 
 if TYPE_CHECKING:
@@ -35,8 +33,8 @@ def _ignore(stream: CallbackStream, events: int) -> None:
     """For a connection that is over."""
 
 
-class CallbackStream(CallbackLink, ServedStream):
-    """A connected socket of the kernel's, and what is known about its connection.
+class CallbackStream(CallbackSocket):
+    """A connected socket of the kernel's, its handler, and what is to be done for it.
 
     It is the handler's ``self.request``. Sending and receiving is the business of the server, which calls
     the handler; the methods for that raise RuntimeError.
@@ -51,17 +49,12 @@ class CallbackStream(CallbackLink, ServedStream):
     __slots__ = (
         *LINK_SLOTS,
         "_blocked",
-        "_closed",
         "_fd",
-        "_lingering",
         "_over",
-        "_peer_error",
         "_poller",
         "_pushed",
         "_scheduled",
-        "_socket",
         "_timed_out",
-        "_timeout",
         "_watch",
         "attention",
         "cancelled",
@@ -104,9 +97,8 @@ class CallbackStream(CallbackLink, ServedStream):
         self._blocked = False  # whether the kernel has no room for what is unsent
         self._pushed = False
         self._timed_out = False
-        self._timeout: float | None = None
-        self._peer_error: OSError | None = None
-        self._lingering = False  # whether a task may be waiting for the socket
+        self._timeout = self._peer_error = None
+        self._lingering = False
         self._calling = True  # what a constructor writes waits for `begin`, as there may be no room for it
 
     # What the engine does.
@@ -289,14 +281,6 @@ class CallbackStream(CallbackLink, ServedStream):
             self._peer_error = error.with_traceback(None)
         self._attend_soon()
 
-    def _broken(self) -> Exception:
-        error = self._peer_error
-        if error is None:
-            return trio.ClosedResourceError("this connection was closed")
-        broken = trio.BrokenResourceError(f"the peer is gone: {error}")
-        broken.__cause__ = error
-        return broken
-
     # What was asked for beside the calls.
 
     @trio.lowlevel.enable_ki_protection
@@ -417,80 +401,6 @@ class CallbackStream(CallbackLink, ServedStream):
                 self._watch.discard(self)
             if not self._over:
                 self._attend_soon()
-
-    def close_now(self) -> bool:
-        """Close if that loses nothing of what was sent; false where one has to wait for the peer."""
-        if self.unsent:
-            self._flush()
-            if self.unsent:
-                return False
-        if not (self.end_of_stream or self._closed or self._peer_error is not None):
-            sock = self._socket
-            try:
-                sock.shutdown(socket.SHUT_WR)
-                if self._socket.recv(RECEIVE_BYTES):
-                    return False
-            except BlockingIOError:
-                if KernelEndpoint(sock).unsent_bytes() != 0:
-                    return False
-            except OSError:
-                pass  # the peer reset the connection: there is no end to deliver
-        self.close()
-        return True
-
-    @property
-    def may_be_closed(self) -> bool:
-        """Whether the peer gets all that was written though the stream is closed at once."""
-        return self._closed or self._peer_error is not None or (self.end_of_stream and not self.unsent)
-
-    async def close_gracefully(self, *, timeout: float, max_bytes: int) -> None:
-        """Close so that the peer gets all that was written."""
-        try:
-            if not self._closed and self._peer_error is None:
-                endpoint = KernelEndpoint(self._socket)
-                self._lingering = True
-                await self._send_rest(endpoint)
-                if not self.end_of_stream:
-                    await discard_input(endpoint, timeout=timeout, max_bytes=max_bytes)
-        finally:
-            self.close()
-
-    async def _send_rest(self, endpoint: KernelEndpoint) -> None:
-        if self.unsent and Timeout.WAIT in self.timeouts:
-            self._flush()  # a client that was waited for in vain is not waited for again: what fits
-        while self.unsent and not self._closed and Timeout.WAIT not in self.timeouts:
-            before = self.unsent
-            self._flush()
-            if self._peer_error is not None:
-                raise self._broken() from self._peer_error
-            if self.unsent == before:
-                timeout = self._timeout
-                with trio.move_on_after(_NEVER if timeout is None else timeout) as scope:
-                    try:
-                        await endpoint.wait_writable()
-                    except trio.ClosedResourceError:
-                        return  # closed meanwhile: `close` has dropped what was unsent
-                if scope.cancelled_caught:
-                    assert timeout is not None
-                    self.note_timeout(Timeout.WAIT)
-                    raise StreamTimeout(timeout)
-
-    # What is known.
-
-    @property
-    def socket(self) -> Any:
-        """The socket underneath, for its options and addresses; sending or receiving on it is an error."""
-        return self._socket
-
-    @property
-    def closed(self) -> bool:
-        """Whether the stream was closed on this side."""
-        return self._closed
-
-    @property
-    def peer_error(self) -> OSError | None:
-        """The error by which the peer was found to be gone, or ``None``."""
-        return self._peer_error
 
     @property
     def idle(self) -> bool:
