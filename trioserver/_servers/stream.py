@@ -276,7 +276,7 @@ class StreamServer(SocketServer[RequestStream, ListenerGroup]):
         try:
             endpoint, client_address = group.accept_nowait()
         except BlockingIOError:
-            endpoint, client_address = await group.accept()
+            endpoint, client_address = await group.accept_later()
         engine = self._engine
         return SocketStream(endpoint, watch=engine.deadlines, flusher=engine.flusher), client_address
 

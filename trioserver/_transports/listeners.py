@@ -120,15 +120,22 @@ class ListenerGroup(SocketGroup[ListeningEndpoint]):
           OSError: What accept(2) said; see ``trioserver._vocabulary.accept_errors``. ``EBADF`` when the
             listeners were closed meanwhile.
         """
+        try:
+            return self.accept_nowait()
+        except BlockingIOError:
+            return await self.accept_later()
+
+    async def accept_later(self) -> tuple[Endpoint, Address]:
+        """Wait, and then take a connection; for when `accept_nowait` has found none."""
         while True:
-            try:
-                return self.accept_nowait()
-            except BlockingIOError:
-                pass
             try:
                 await self.wait_any_readable()
             except trio.ClosedResourceError:
                 raise OSError(errno.EBADF, "the listening socket was closed") from None
+            try:
+                return self.accept_nowait()
+            except BlockingIOError:
+                continue
 
     def accept_nowait(self) -> tuple[Endpoint, Address]:
         """Take a connection; raises ``BlockingIOError`` when there is none."""
