@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import inspect
 import itertools
 import logging
 import socketserver
+import weakref
 from typing import Any
 
 import pytest
@@ -305,3 +307,84 @@ async def test_shutdown_when_requested_in_place_then_no_further_datagram_is_serv
             await nursery.start(server.serve_forever)
             network.endpoint.feed(b"1", b"2", b"3")
         assert (server.statistics().accepted, network.endpoint.left) == (1, 2)
+
+
+@pytest.mark.parametrize("other", [plain, echo])
+async def test_handler_when_it_replaces_itself_then_the_next_datagram_of_the_burst_has_the_other_one(
+    other: Any,
+) -> None:
+    """Datagrams that are at hand are served in a row; nothing that was looked up for them is out of date."""
+
+    def first(request: trioserver.Datagram, client_address: Any, server: Any) -> None:
+        server.RequestHandlerClass = other
+
+    with memory_network() as network:
+        async with trioserver.UDPServer(("192.0.2.1", 5), first).running() as server:
+            await settle()
+            network.endpoint.feed(b"1", b"2", b"3")
+            await settle()
+    assert sorted(data for data, _ in network.endpoint.sent) == [b"2", b"3"]
+    assert server.statistics().finished == 3
+
+
+async def test_max_packet_size_when_a_handler_sets_it_then_the_next_datagram_is_cut() -> None:
+    """As it is where each of them has a task."""
+    seen: list[bytes] = []
+
+    def handler(request: trioserver.Datagram, client_address: Any, server: Any) -> None:
+        seen.append(request.data)
+        server.max_packet_size = 2
+
+    with memory_network() as network:
+        async with trioserver.UDPServer(("192.0.2.1", 5), handler).running():
+            await settle()
+            network.endpoint.feed(b"111", b"222")
+            await settle()
+    assert seen == [b"111", b"22"]
+
+
+async def test_p6_datagram_that_failed_when_there_is_one_permit_then_the_next_one_waits_for_it() -> None:
+    """It is a request until its error is handled, and the burst ends there."""
+    seen: list[bytes] = []
+    handled = trio.Event()
+
+    def handler(request: trioserver.Datagram, client_address: Any, server: Any) -> None:
+        seen.append(request.data)
+        if request.data == b"bad":
+            raise ValueError("bad")
+
+    class Server(trioserver.UDPServer):
+        async def handle_error(self, request: Any, client_address: Any) -> None:
+            await handled.wait()
+
+    with memory_network() as network:
+        async with Server(("192.0.2.1", 5), handler, max_requests=1).running():
+            await settle()
+            network.endpoint.feed(b"1", b"bad", b"2")
+            await settle()
+            assert seen == [b"1", b"bad"]
+            handled.set()
+            await settle()
+    assert seen == [b"1", b"bad", b"2"]
+
+
+async def test_p9_datagrams_when_the_server_waits_then_nothing_of_the_last_one_is_kept() -> None:
+    """Neither what it set in its context, nor the datagram itself."""
+
+    class Big:
+        """Something that one can tell the end of."""
+
+    variable: contextvars.ContextVar[Big] = contextvars.ContextVar("variable")
+    alive: weakref.WeakSet[Big] = weakref.WeakSet()
+
+    def handler(request: trioserver.Datagram, client_address: Any, server: Any) -> None:
+        variable.set(big := Big())
+        alive.add(big)
+
+    with memory_network() as network:
+        async with trioserver.UDPServer(("192.0.2.1", 5), handler).running() as server:
+            await settle()
+            network.endpoint.feed(b"1", b"2", b"3")
+            await settle()
+            assert server.statistics().finished == 3
+            assert not alive

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from .._vocabulary.accept_errors import Backoff, Verdict, verdict
 from .._vocabulary.events import AcceptPaused, AcceptResumed
+from .in_place import InPlace
 from .lead import Lead
 from .leader import lead_requests
-from .serve import admit, serve_in_place
+from .serve import admit
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import TypeAlias
+
     from .engine import Engine
-    from .hooks import Hooks
+    from .hooks import Hooks, Source
+
+    _Admit: TypeAlias = Callable[[Engine, Hooks, Any, Any], None]
+    _Rest: TypeAlias = Callable[[], Awaitable[None]]
 
 ACCEPT_BATCH: Final = 64
 """Requests that may be accepted without a checkpoint: bursts are taken with one wait, and a flood of
@@ -41,22 +48,13 @@ async def _accept_while_permitted(
     """Accept requests as long as ``max_requests`` permits; true when it accepted the ``one``."""
     in_a_row = 0
     failed = True  # as far as we know here
-    leads = False
-    callbacks = hooks.begin_callbacks()
-    if callbacks is not None:
-        take = callbacks.admit
-    elif hooks.serves_in_place:
-        take = serve_in_place
-    elif leads := not one and lead.begin():
-        take = lead.admit
-    else:
-        take = admit
+    source, take, rest = _begin(engine, hooks, lead, one=one)
     # Whatever ends accepting cancels it as well, but there may be many requests before the next checkpoint.
     while engine.accepting:
         if (limit := hooks.request_limit) is not None and len(engine.requests) >= limit:
             break
         try:
-            request, client_address = await (callbacks or (lead if leads else hooks)).get_request()
+            request, client_address = await source.get_request()
         except OSError as error:
             if not engine.accepting:
                 break  # the listener was closed, or broke, when it was no longer needed
@@ -72,13 +70,25 @@ async def _accept_while_permitted(
             failed = False
         if one:
             return True
-        if leads:
-            await lead.returned()
+        if rest is not None:
+            await rest()
         in_a_row += 1
         if in_a_row == ACCEPT_BATCH:
             in_a_row = 0
             await trio.lowlevel.checkpoint()  # P10
     return False
+
+
+def _begin(engine: Engine, hooks: Hooks, lead: Lead, *, one: bool) -> tuple[Source, _Admit, _Rest | None]:
+    """Choose how requests are served: where they come from, what serves one, what is awaited after each."""
+    if (callbacks := hooks.begin_callbacks()) is not None:
+        return callbacks, callbacks.admit, None
+    if hooks.serves_in_place:
+        in_place = InPlace(hooks, one=one)
+        return in_place, in_place.admit, in_place.rest
+    if not one and lead.begin():
+        return lead, lead.admit, lead.returned
+    return hooks, admit, None
 
 
 def _full(engine: Engine, hooks: Hooks) -> bool:

@@ -47,7 +47,8 @@ class Engine:
       accept_errors: How many errors of ``accept`` were skipped or waited out.
       idle_tasks: Request tasks that wait for another request.
       room: Where accepting waits while there are ``max_requests``.
-      permit_scope: What the accept loop does with the permit to take one more request.
+      permit_scope: What the accept loop does with the permit to take one more request; ``None`` where it has
+        to look again.
       run_number: Counts the calls of `run`.
       admitted: Where ``service_actions`` waits for the next request, where anybody does.
       in_place: What calls handlers in place, where that is done.
@@ -295,6 +296,7 @@ class Engine:
             self.room.unpark_all()
         elif self.permit_scope is not None and limit is not None and len(self.requests) >= limit:
             self.permit_scope.cancel()
+            self.permit_scope = None
 
     async def wait_no_requests(self) -> None:
         """Wait until all requests have ended; only where nothing accepts meanwhile."""

@@ -11,18 +11,22 @@ Handle: TypeAlias = "Callable[[Any, Any, Any], Awaitable[object]]"
 """Called with a request, the client's address and the server, and awaited."""
 
 
-class InPlace(Protocol):
-    """What accepts connections that are served in place."""
+class Source(Protocol):
+    """Where requests come from."""
 
     async def get_request(self) -> tuple[Any, Any]:
         """Wait for a request."""
         ...
 
+
+class InPlace(Source, Protocol):
+    """What accepts connections that are served in place."""
+
     def admit(self, engine: Any, hooks: Any, request: Any, client_address: Any, /) -> None:
         """Begin to serve it."""
 
 
-class Hooks(Protocol):
+class Hooks(Source, Protocol):
     """The overridable methods of ``BaseServer`` that the accept loop and the request tasks call."""
 
     poll_interval: float
@@ -36,10 +40,6 @@ class Hooks(Protocol):
     @property
     def serves_in_place(self) -> bool:
         """Whether requests are served by `handle_in_place`, without a task."""
-        ...
-
-    async def get_request(self) -> tuple[Any, Any]:
-        """Wait for a request."""
         ...
 
     @property

@@ -8,6 +8,7 @@ import trio
 
 from .idle_tasks import RESUMED, IdleTask
 from .serve import admit, announce
+from .taking import Taking
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -23,7 +24,7 @@ _WORTH_IT: Final = 4
 """Requests that a leader has to serve before one that waits for the lead to be worth what it costs."""
 
 
-class Lead:
+class Lead(Taking):
     """The right to take requests: the accept loop's, or while that is parked the leader's.
 
     Where every request waits it is no use, and costs a step of the accept loop. So after such a one the next
@@ -35,7 +36,6 @@ class Lead:
     """
 
     __slots__ = (
-        "_error",
         "_follower",
         "_lead_requests",
         "_lent",
@@ -44,30 +44,25 @@ class Lead:
         "_without",
         "engine",
         "handle",
-        "hooks",
         "idle",
         "leader",
-        "take",
     )
 
     def __init__(
         self, engine: Engine, hooks: Hooks, lead_requests: Callable[[Lead, Request[Any]], Awaitable[None]]
     ) -> None:
+        super().__init__(hooks, None)
         self.engine = engine
-        self.hooks = hooks
         self.idle: list[IdleTask] = []
         """Tasks of leaders that wait for another request."""
         self.handle: Handle | None = None
         """All that has to be called and awaited for a request, where that is one thing."""
-        self.take: Callable[[], tuple[Any, Any]] | None = None
-        """Takes a request at once."""
         self.leader: trio.CancelScope | None = None
         """The scope of the leader's task: it may take requests as long as this is its own."""
         self._lead_requests = lead_requests
         self._lent: Request[Any] | None = None  # what the next leader begins with
         self._follower: trio.lowlevel.Task | None = None  # the accept loop's, while it is parked
         self._waiting = False  # whether the leader waits for a request
-        self._error: BaseException | None = None  # why the leader could take no other request
         self._pause = 0
         self._without = 0
 
@@ -109,18 +104,6 @@ class Lead:
             leader.cancel()
         return trio.lowlevel.Abort.SUCCEEDED
 
-    async def get_request(self) -> tuple[Any, Any]:
-        """Wait for a request, as the server does, knowing what the leader has tried already."""
-        error, self._error = self._error, None
-        try:
-            if error is None:
-                return await self.hooks.get_request()
-            if isinstance(error, OSError):
-                return await self.hooks.get_request_after(error)
-            raise error
-        finally:
-            del error  # or the traceback would keep itself alive
-
     # The leader's side.
 
     def claim(self, scope: trio.CancelScope, record: Request[Any]) -> None:
@@ -149,7 +132,7 @@ class Lead:
         self.leader = None
         if (follower := self._follower) is not None:
             self._follower = None
-            self._error = error
+            self.error = error
             trio.lowlevel.reschedule(follower, RESUMED)
 
     def give_back_to_wait(self, leader: trio.CancelScope, served: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
 import logging
 import math
 from typing import TYPE_CHECKING, Any
@@ -228,66 +227,3 @@ def end_request(engine: Engine, record: Request[Any]) -> None:
             )
         )
     record.error = None  # its traceback has frames that have the record: a cycle
-
-
-# Without a task.
-
-
-@trio.lowlevel.enable_ki_protection
-def serve_in_place(engine: Engine, hooks: Hooks, request: Any, client_address: Any) -> None:
-    """Serve a request at once, by a handler that does not wait; only what it raises needs a task."""
-    engine.counts.accepted += 1
-    id: int | None = None
-    started = 0.0
-    if engine.observers:
-        id, started = engine.requests.next_id(), trio.current_time()
-        engine.observers.tell(RequestAccepted(time=started, request_id=id, client_address=client_address))
-    context = contextvars.copy_context()  # as a task would have it: what it sets is not the next request's
-    try:
-        context.run(_handle_in_place, hooks, request, client_address)
-    except BaseException as exc:
-        record = engine.requests.add(request, client_address, id)
-        context.run(engine.start, _sort_out_in_task, engine, hooks, record, exc)
-    else:
-        engine.counts.finished += 1  # P3
-        received = getattr(request, "bytes_received", 0)
-        engine.requests.bytes_received += received
-        if id is not None and engine.observers:
-            now = trio.current_time()
-            engine.observers.tell(
-                RequestEnded(
-                    time=now,
-                    request_id=id,
-                    client_address=client_address,
-                    outcome=Outcome.FINISHED,
-                    duration=now - started,
-                    bytes_received=received,
-                    bytes_sent=0,
-                    error=None,
-                )
-            )
-    if engine.admitted is not None:
-        engine.admitted.unpark()
-
-
-@trio.lowlevel.disable_ki_protection
-def _handle_in_place(hooks: Hooks, request: Any, client_address: Any) -> None:
-    hooks.handle_in_place(request, client_address)
-
-
-@trio.lowlevel.enable_ki_protection
-async def _sort_out_in_task(engine: Engine, hooks: Hooks, record: Request[Any], exc: BaseException) -> None:
-    """Deal with what a handler without a task has raised."""
-    try:
-        with trio.CancelScope() as scope:
-            record.served_in(scope, trio.lowlevel.current_task())
-            try:
-                raise exc
-            except BaseException:
-                # Cancellation is of this task, not of what was handled.
-                cancelled = await sort_out(engine, hooks, record, exc)
-            if cancelled is not None:
-                raise cancelled
-    finally:
-        end_request(engine, record)
-        del exc  # or the traceback, which has this frame, would keep itself alive

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import socket
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -226,7 +225,7 @@ class DatagramServer(DatagramSockets[Datagram]):
         """Takes a datagram, or raises OSError; ``None`` where `get_request` is overridden."""
         if getattr(self.get_request, "__func__", None) is not DatagramServer.get_request:
             return None
-        return functools.partial((self._group or self._bound()).receive_nowait, self.max_packet_size)
+        return (self._group or self._bound()).receiver(self.max_packet_size)
 
     async def wait_for_request(self) -> None:
         """Wait until there may be a datagram."""

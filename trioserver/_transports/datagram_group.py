@@ -14,7 +14,7 @@ from .datagram_socket import DATAGRAMS_PER_CHECKPOINT, Datagram, DatagramSocket,
 from .listeners import SocketGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .datagram_losses import LossCounts
     from .endpoint import Address
@@ -61,14 +61,24 @@ class DatagramGroup(SocketGroup[DatagramEndpoint]):
 
         One that is longer than ``max_bytes`` is cut and flagged: to see that, one byte more is asked for.
         """
-        if (source := self._only) is not None:
-            data, address = self._recvfrom(max_bytes + 1)
-        else:
-            source, data, address = self._receive_in_turn(max_bytes + 1)
-        source.budget = DATAGRAMS_PER_CHECKPOINT  # P10: each request's own, whoever was served before it
-        if len(data) > max_bytes:
-            return TruncatedDatagram(data[:max_bytes], source), address
-        return _new(Datagram, (data, source)), address
+        return self.receiver(max_bytes)()
+
+    def receiver(self, max_bytes: int) -> Callable[[], Received]:
+        """`receive_nowait` for many datagrams: what each would have to look up is at hand."""
+        ask = max_bytes + 1
+        only, recvfrom, receive_in_turn = self._only, self._recvfrom, self._receive_in_turn
+
+        def receive() -> Received:
+            if (source := only) is not None:
+                data, address = recvfrom(ask)
+            else:
+                source, data, address = receive_in_turn(ask)
+            source.budget = DATAGRAMS_PER_CHECKPOINT  # P10: each request's own, whoever was served before it
+            if len(data) > max_bytes:
+                return TruncatedDatagram(data[:max_bytes], source), address
+            return _new(Datagram, (data, source)), address
+
+        return receive
 
     def _receive_in_turn(self, max_bytes: int) -> tuple[DatagramSocket, bytes, Address]:
         sources = self.datagram_sockets
