@@ -175,8 +175,10 @@ class Leader:
         record for each cost a sixth more, and the same in more functions another sixth (measured).
         """
         lead, engine, hooks, task = self._lead, self.engine, self.hooks, self.task
-        requests, counts, see = engine.requests, engine.counts, self.see
-        while lead.leader is self._scope:
+        requests, counts, see, scope = engine.requests, engine.counts, self.see, self._scope
+        handle, take = lead.handle, lead.take  # as long as it has the lead
+        assert take is not None
+        while lead.leader is scope:
             if self.record is not None and self.record.cancel_called:
                 lead.give_back()  # the scope is cancelled, too
                 break
@@ -185,9 +187,8 @@ class Leader:
             if (limit := hooks.request_limit) is not None and len(requests) >= limit:
                 lead.give_back()  # P6
                 break
-            assert lead.take is not None
             try:
-                request, client_address = lead.take()
+                request, client_address = take()
             except BaseException as error:
                 self._empty = isinstance(error, BlockingIOError) and not self._woken
                 if not self._empty:
@@ -195,7 +196,6 @@ class Leader:
                 break
             self._woken = False
             counts.accepted += 1  # P2: no checkpoint between this and the request's first step
-            handle = lead.handle
             if (
                 handle is None
                 or engine.observers
@@ -226,7 +226,7 @@ class Leader:
                 context.run(end_request, engine, see())
                 raise
             return Rest(serving, trap)
-        if lead.leader is not self._scope:
+        if lead.leader is not scope:
             engine.room.unpark()  # what `end_request` does, for the last of those that had no record
             engine.end_if_done()
         return None
