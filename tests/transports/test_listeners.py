@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -158,3 +158,58 @@ async def test_accept_when_a_second_task_accepts_then_it_is_told_without_a_group
 def test_format_address_when_given_any_address_then_it_reads_well(address: object, text: str) -> None:
     """Addresses of every family, as people write them."""
     assert format_address(address) == text
+
+
+class Listening(socket.socket):
+    """A socket whose `accept` is somebody's own."""
+
+    accepted = 0
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Count."""
+        self.accepted += 1
+        return super().accept()
+
+
+async def test_accept_when_the_socket_overrides_it_then_the_override_is_called() -> None:
+    """Of the standard library's own sockets nobody can tell how they accept; of others one can."""
+    with Listening() as sock:
+        sock.bind(("127.0.0.1", 0))
+        listener = KernelListener(sock)
+        listener.listen(5)
+        with socket.create_connection(sock.getsockname()) as client:
+            await listener.wait_readable()
+            endpoint, address = listener.accept_nowait()
+            assert (sock.accepted, address) == (1, client.getsockname())
+            endpoint.close()
+
+
+async def test_accept_when_it_has_returned_then_the_connection_is_of_the_listeners_kind() -> None:
+    """Its family, type and protocol are those that it would have to ask the system for."""
+    with group_of(1) as group, connect(group, 0) as client:
+        endpoint, _ = await group.accept()
+        accepted = endpoint.socket
+        assert type(accepted) is socket.socket
+        assert (accepted.family, accepted.type) == (client.family, client.type)
+        assert accepted.proto == group.sockets[0].proto
+        assert accepted.gettimeout() == 0
+        endpoint.close()
+
+
+async def test_p2_accept_when_no_socket_can_be_made_then_the_connection_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There is only its descriptor then, and nobody else knows that."""
+
+    class Broken(socket.socket):
+        def __init__(self, *args: Any) -> None:
+            raise OSError(errno.ENOTCONN, "reset meanwhile")
+
+    with group_of(1) as group, connect(group, 0) as client:
+        await group.endpoints[0].wait_readable()
+        with monkeypatch.context() as patch:
+            patch.setattr(socket, "socket", Broken)
+            with pytest.raises(OSError, match="reset meanwhile"):
+                group.accept_nowait()
+        client.settimeout(5)
+        assert client.recv(1) == b""

@@ -225,7 +225,11 @@ def _accepting(listener: socket.socket) -> Callable[[], tuple[socket.socket, Add
 
     def accept_one() -> tuple[socket.socket, Address]:
         fd, address = accept()
-        return socket.socket(*kind, fd), address
+        try:
+            return socket.socket(*kind, fd), address
+        except BaseException:
+            socket.close(fd)  # P2
+            raise
 
     return accept_one
 
