@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import errno
+import weakref
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 import trioserver
 
-from .kit import settle
+from .kit import memory_network, settle
 from .test_leader import Waiting, numbered, served
 
 mine: contextvars.ContextVar[Any] = contextvars.ContextVar("mine", default=None)
@@ -225,3 +226,27 @@ async def test_events_come_in_the_same_order_as_without_a_leader() -> None:
         assert names == ["RequestAccepted", "RequestEnded"] * 30
         ids = [event.request_id for event in events]
         assert ids[::2] == ids[1::2] == sorted(ids[::2])
+
+
+async def test_p9_leader_when_it_can_not_receive_then_nothing_of_the_last_request_is_kept() -> None:
+    """As long as accepting pauses: neither what it set in its context, nor the datagram itself."""
+
+    class Big:
+        """Something that one can tell the end of."""
+
+    variable: contextvars.ContextVar[Big] = contextvars.ContextVar("variable")
+    alive: weakref.WeakSet[Big] = weakref.WeakSet()
+
+    async def handler(request: trioserver.Datagram, client_address: Any, server: Any) -> None:
+        variable.set(big := Big())
+        alive.add(big)
+        if request.data == b"2":
+            network.endpoint.fail(OSError(errno.ENOMEM, "no memory"))
+
+    with memory_network() as network:
+        async with trioserver.UDPServer(("192.0.2.1", 5), handler).running() as server:
+            await settle()
+            network.endpoint.feed(b"1", b"2")
+            await settle()
+            assert (server.statistics().finished, server.statistics().accept_errors) == (2, 1)
+            assert not alive

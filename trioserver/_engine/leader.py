@@ -192,7 +192,8 @@ class Leader:
             except BaseException as error:
                 self._empty = isinstance(error, BlockingIOError) and not self._woken
                 if not self._empty:
-                    lead.give_back(error)
+                    # Its traceback has this frame, which has what was served last (P9).
+                    lead.give_back(error.with_traceback(None))
                 break
             self._woken = False
             counts.accepted += 1  # P2: no checkpoint between this and the request's first step
