@@ -11,7 +11,8 @@ TEXT = st.lists(st.sampled_from([b"a", b"b", b"\r", b"\n", b"\r\n"]), max_size=1
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("append"), TEXT.filter(bool)),
-        st.tuples(st.just("take"), st.integers(0, 20)),
+        st.tuples(st.just("take"), st.integers(0, 20) | st.just(1 << 70)),
+        st.tuples(st.just("line"), st.integers(1, 20) | st.just(1 << 70)),
         st.tuples(st.just("until"), st.sampled_from([b"\n", b"\r\n", b"aba"]), st.integers(1, 20)),
     ),
     max_size=30,
@@ -22,6 +23,11 @@ def model_until(model: bytes, separator: bytes, limit: int) -> bytes | None:
     """What `take_until` should take of ``model``."""
     at = model[:limit].find(separator)
     return None if at < 0 else model[: at + len(separator)]
+
+
+def unjoined(buffer: ReceiveBuffer) -> int:
+    """How many bytes are in parts that `take_line` does not look at."""
+    return sum(map(len, buffer._more or ()))
 
 
 @given(STEPS)
@@ -40,6 +46,12 @@ def test_buffer_when_used_at_random_then_it_is_a_queue_of_bytes(steps: list[tupl
             (count,) = arguments
             assert isinstance(count, int)
             taken, expected = buffer.take(count), model[:count]
+        elif name == "line":
+            (limit,) = arguments
+            assert isinstance(limit, int)
+            first = len(model) - unjoined(buffer)
+            taken, expected = buffer.take_line(limit), model_until(model[:first], b"\n", limit) or b""
+            assert taken == expected
         else:
             separator, limit = arguments
             assert isinstance(separator, bytes)

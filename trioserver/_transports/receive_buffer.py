@@ -53,7 +53,7 @@ class ReceiveBuffer:
         """Take at most ``count`` bytes off the front."""
         if self._more is not None:
             self._join(self._more)
-        taken = self._bytes.read(count)
+        taken = self._bytes.read(count if count < self.size else -1)
         self.size -= len(taken)
         if not self.size:
             self._bytes = _NOTHING
@@ -64,7 +64,7 @@ class ReceiveBuffer:
 
         ``b""``, and nothing is taken, where there is none, or it did not come in one piece.
         """
-        taken = self._bytes.readline(limit)
+        taken = self._bytes.readline(limit if limit < self.size else -1)
         if taken.endswith(b"\n"):
             self.size -= len(taken)
             if not self.size:
