@@ -126,6 +126,7 @@ class Engine:
             cancelled = cancelled or late
             if failure is not None:
                 self._failures.append(failure)
+            del late, failure
         self._end()
         error = merge(self._failures) or cancelled
         self._failures = []
@@ -140,6 +141,8 @@ class Engine:
         self, accept: Callable[[], Awaitable[object]], release: Callable[[], object]
     ) -> BaseException | None:
         """Accept, and wait for the requests; returns the cancellation from outside that ended it, if any."""
+        cancelled: BaseException | None = None
+        failure: BaseException | None = None
         try:
             async with trio.open_nursery(strict_exception_groups=True) as self._nursery:
                 try:
@@ -162,15 +165,14 @@ class Engine:
                             release()
                         finally:
                             self.end_if_done()
+            return None  # what was cancelled was one of our own scopes
         except BaseException as exc:
             cancelled, failure = without_cancelled(without_our_layer(exc))
             if failure is not None:
                 self._failures.append(failure)
-            try:
-                return cancelled
-            finally:
-                del cancelled, failure
-        return None  # what was cancelled was one of our own scopes
+            return cancelled
+        finally:
+            del cancelled, failure  # or their tracebacks, which have this frame, would keep themselves alive
 
     def _end_leftovers(self, end_request: Callable[[Engine, Request[Any]], object]) -> None:
         """End the requests whose tasks could not, since Ctrl-C came just then (P1, P3)."""
