@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -109,3 +111,39 @@ async def test_p9_tasks_of_ended_requests_do_not_pile_up(count: int) -> None:
         await wait_until(lambda: len(server.closed) == count)
         await trio.testing.wait_all_tasks_blocked()
         assert trio.lowlevel.current_statistics().tasks_living - before <= 64
+
+
+@pytest.mark.parametrize("ends", ["shutdown", "cancelled", "drained"])
+def test_p9_a_server_that_was_served_is_gone_with_its_last_reference(ends: str) -> None:
+    """However the run ended: no exception of it keeps itself, and so the server, alive in a cycle."""
+
+    async def handler(request: trioserver.RequestStream, client_address: Any, server: Any) -> None:
+        async for chunk in request:
+            await request.send_all(chunk)
+
+    async def main() -> weakref.ref[trioserver.TCPServer]:
+        server = trioserver.TCPServer(("127.0.0.1", 0), handler)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(server.serve_forever)
+            async with client_of(server) as first:
+                await first.send_all(b"x")
+                assert await first.receive_some(1) == b"x"
+            second = await trio.open_tcp_stream(*server.server_address)
+            await second.send_all(b"x")
+            assert await second.receive_some(1) == b"x"
+            if ends == "shutdown":
+                await server.shutdown()
+            elif ends == "cancelled":
+                nursery.cancel_scope.cancel()
+            else:
+                second.socket.close()
+                await server.shutdown(grace_period=5)
+        second.socket.close()
+        return weakref.ref(server)
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert trio.run(main)() is None
+    finally:
+        gc.enable()
