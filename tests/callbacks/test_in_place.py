@@ -275,6 +275,23 @@ async def test_p3_when_it_is_closed_as_the_server_is_cancelled_then_it_is_counte
         assert len(finished) == 2
 
 
+async def test_p3_when_it_is_closed_from_outside_then_another_that_gets_its_descriptor_is_served() -> None:
+    """The kernel gives its number to the next connection before the server has looked at what was closed."""
+    async with trioserver.TCPServer(("127.0.0.1", 0), Echo).running() as server:
+        async with client_of(server) as first:
+            assert await echoes(first)
+            await trio.testing.wait_all_tasks_blocked()
+            with socket.create_connection(server.server_address) as sock:  # no checkpoint: in the backlog
+                request = server.requests[0].request
+                number = request.socket.fileno()
+                request.close()
+                second = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+                with trio.fail_after(5):
+                    assert await echoes(second)
+                assert server.requests[0].request.socket.fileno() == number
+                await second.aclose()
+
+
 @pytest.mark.parametrize("unsent", [False, True])
 async def test_request_close_when_its_end_is_waited_for_then_that_ends_at_once(unsent: bool) -> None:
     """And whoever gets the same descriptor next can wait for it."""

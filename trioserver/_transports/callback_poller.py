@@ -100,17 +100,18 @@ class CallbackPoller:
         self._epoll.register(fd, select.EPOLLIN)
         watched[fd] = polled
 
-    def watches(self, fd: int) -> bool:
-        """Whether a socket is watched."""
-        return fd < len(self._polled) and self._polled[fd] is not None
+    def watches(self, fd: int, polled: Polled) -> bool:
+        """Whether a connection's socket is watched."""
+        return fd < len(self._polled) and self._polled[fd] is polled
 
-    def forget(self, fd: int) -> None:
-        """Watch a socket no more; before it is closed.
+    def forget(self, fd: int, polled: Polled) -> None:
+        """Watch a connection's socket no more; before it is closed, and afterwards it does nothing.
 
         Closing it would be enough, if no child that was forked had it, too; its events would come for ever.
+        The number alone does not say whose it is: another connection may have it by now.
         """
         watched = self._polled
-        if fd < len(watched) and watched[fd] is not None:
+        if fd < len(watched) and watched[fd] is polled:
             watched[fd] = None
             self._epoll.unregister(fd)
 

@@ -133,7 +133,7 @@ class CallbackStream(CallbackSocket):
             exc.__context__ = exc.__context__ or error
             error = exc
         self._calling = False
-        self._poller.forget(self._fd)
+        self._poller.forget(self._fd, self)
         self.ready, self.handler = _ignore, _NOBODY  # no cycles
         self.on_over(self, error)
 
@@ -262,7 +262,7 @@ class CallbackStream(CallbackSocket):
 
     def _send_what_fits(self) -> None:
         # In the handler's constructor it is too early: the rest could not wait for room yet.
-        if not self._blocked and self._poller.watches(self._fd):
+        if not self._blocked and self._poller.watches(self._fd, self):
             self._flush()
 
     def flush_pushed(self) -> None:
@@ -393,7 +393,7 @@ class CallbackStream(CallbackSocket):
             self._refusal = closed_error
             self._out = None
             self.unsent = 0
-            self._poller.forget(self._fd)
+            self._poller.forget(self._fd, self)
             if self._lingering:
                 trio.lowlevel.notify_closing(self._socket)
             self._socket.close()
