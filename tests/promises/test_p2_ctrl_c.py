@@ -106,3 +106,36 @@ def test_p2_ctrl_c_in_the_accept_loop_stops_the_server_between_two_requests(wait
     assert isinstance(error, KeyboardInterrupt)
     assert server.taken == [1]
     assert_accounted(server)
+
+
+@pytest.mark.parametrize("cls", [trioserver.TCPServer, trioserver.UDPServer])
+def test_p1_when_ctrl_c_comes_at_any_line_of_a_servers_run_then_its_socket_is_closed(cls: Any) -> None:
+    """What the run has opened it closes, so that the server can be served again."""
+
+    async def handler(request: Any, client_address: Any, server: Any) -> None:
+        pass
+
+    async def main(ctrl_c: CtrlC | None, server: Any) -> None:
+        async with server.running():
+            sys.settrace(ctrl_c)
+            try:
+                await server.shutdown()
+            finally:
+                sys.settrace(None)
+
+    k = interrupted = lines = 0
+    while lines >= k:
+        k += 1
+        server = cls(("127.0.0.1", 0), handler)
+        ctrl_c = CtrlC(k, ("_servers/base.py", "_servers/datagram.py", "_transports/datagram_group.py"))
+        before = sys.gettrace()
+        try:
+            trio.run(main, ctrl_c, server)
+        except KeyboardInterrupt:
+            interrupted += 1
+        finally:
+            sys.settrace(before)
+        lines = ctrl_c.lines
+        assert server.fileno() == -1
+        trio.run(main, None, server)
+    assert interrupted > 5

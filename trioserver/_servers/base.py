@@ -334,6 +334,8 @@ class BaseServer(ServerHooks[RequestT]):
         """Wait, after ``handle_request()`` has accepted one request, until it has ended."""
         await self._engine.wait_no_requests()
 
+    # Ctrl-C must not strike between the end of the engine's run and that of what was made for it.
+    @trio.lowlevel.enable_ki_protection
     async def _run(self, accept: Callable[[], Awaitable[None]]) -> None:
         """Run the engine, with the server open."""
         self._check_options()
