@@ -46,7 +46,7 @@ class InPlace(Taking):
         permit = engine.permit_scope  # none from when anything is changed that the loop has to look at
         while True:
             counts.accepted += 1
-            told = _tell_accepted(engine, client_address) if engine.observers else None
+            told = _tell_accepted(engine, request, client_address) if engine.observers else None
             context = contextvars.copy_context()  # as a task has it: what it sets is not the next request's
             try:
                 context.run(_handle, handle, request, client_address)
@@ -93,11 +93,15 @@ def _handle(handle: Callable[[Any, Any], None], request: Any, client_address: An
     handle(request, client_address)
 
 
-def _tell_accepted(engine: Engine, client_address: Any) -> RequestAccepted:
+def _tell_accepted(engine: Engine, request: Any, client_address: Any) -> RequestAccepted:
     event = RequestAccepted(
         time=trio.current_time(), request_id=engine.requests.next_id(), client_address=client_address
     )
-    engine.observers.tell(event)
+    try:
+        engine.observers.tell(event)
+    except BaseException:  # of an observer that calls sys.exit(), say: it stops the server
+        end_request(engine, engine.requests.add(request, client_address, event.request_id))  # P3
+        raise
     return event
 
 
