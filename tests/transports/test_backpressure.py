@@ -127,6 +127,25 @@ async def test_read_when_cancelled_in_sending_what_was_gathered_then_no_reply_is
     assert bytes(endpoint.sent) == b"reply and more"
 
 
+async def test_write_when_a_flush_was_cancelled_before_then_the_reply_is_sent_in_the_next_turn() -> None:
+    """What a cancelled flush has left does not hold back the replies that are gathered after it."""
+    endpoint = FakeEndpoint(b"1\n2\n", room=3)
+    async with trio.open_nursery() as nursery:
+        stream = SocketStream(endpoint, flusher=Flusher(nursery.start_soon))
+        reader, writer = StreamReader(stream), StreamWriter(stream)
+        await reader.readline()
+        await writer.write(b"first")
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await writer.flush()
+        assert (scope.cancelled_caught, writer.pending) == (True, 2)
+        endpoint.make_room(100)
+        await writer.write(b" second")
+        await trio.testing.wait_all_tasks_blocked()  # the handler waits, for something else
+        assert bytes(endpoint.sent) == b"first second"
+        nursery.cancel_scope.cancel()
+
+
 async def test_flush_when_another_task_sends_then_nothing_gathered_is_lost() -> None:
     """Two writers at once are told so, and what was gathered is sent later."""
     endpoint = FakeEndpoint(room=1)

@@ -50,7 +50,10 @@ class Outbox:
         self._stream = stream
         self.parts: list[bytes] = []
         self.room: int = room
-        """Bytes that may be in ``parts`` before more is to be done than to append; 0 when it is over."""
+        """Bytes that may be in ``parts`` before more is to be done than to append.
+
+        0 when it is over, and when something was put back: that nobody sends before the next write.
+        """
         self._flushed: trio.Event | None = None
         self._error: Exception | None = None
         self.told: bool = False
@@ -117,6 +120,7 @@ class Outbox:
     def _put_back(self, data: bytes) -> None:
         self.parts.insert(0, data)
         self.size += len(data)
+        self.room = 0
 
     def flush_now(self) -> memoryview | None:
         """Send what fits; the rest is returned, and is the caller's to send with `flush_rest`."""

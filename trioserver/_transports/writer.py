@@ -94,8 +94,9 @@ class StreamWriter:
         if (outbox := stream.outbox) is None:
             outbox = stream.outbox = Outbox(stream, self._buffer_bytes or GATHER_BYTES)
         pipelined = stream.buffer.size > 0 and stream.flusher is not None
-        first = not outbox.size
+        first = not (outbox.size and outbox.room)  # nor has the flusher what was put back
         outbox.add(bytes(data))
+        outbox.room = self._buffer_bytes or GATHER_BYTES
         limit = self._buffer_bytes or (GATHER_BYTES if pipelined else 0)
         if outbox.size > limit:
             await outbox.flush()
