@@ -158,6 +158,8 @@ async def sort_out(
     engine: Engine, hooks: Hooks, record: Request[Any], exc: BaseException
 ) -> BaseException | None:
     """Deal with what a step of a request raised; returns the cancellation in it, to be raised again (P4)."""
+    if isinstance(exc, trio.Cancelled):
+        return exc
     if isinstance(exc, TransportError) and record.state is RequestState.HANDSHAKE:
         _reject_handshake(record, exc)
         return None
