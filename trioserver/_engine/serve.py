@@ -100,7 +100,10 @@ async def serve_requests(engine: Engine, hooks: Hooks, record: Request[Any]) -> 
 
 @trio.lowlevel.disable_ki_protection
 async def serve_request(engine: Engine, hooks: Hooks, record: Request[Any]) -> None:
-    """Serve one request: verify, shake hands, process, and the closing hook."""
+    """Serve one request: verify, shake hands, process, and the closing hook.
+
+    For a leader, which takes the first step of it by hand. A datagram has nothing that could be gathered.
+    """
     cancelled: BaseException | None = None
     try:
         try:
