@@ -71,6 +71,14 @@ def no_descriptor_is_left_open() -> Iterator[None]:
     assert sockets == {}
 
 
+@pytest.fixture(autouse=True)
+def the_trace_function_is_given_back() -> Iterator[None]:
+    """A test that traces must not end what else traces: the coverage of all tests after it would be lost."""
+    before = sys.gettrace()
+    yield
+    assert sys.gettrace() is before
+
+
 @pytest.fixture(params=["epoll", "portable"])
 def io_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Run the test on both ways to wait for connections; see ``StreamServer.portable_io``."""

@@ -116,12 +116,13 @@ def test_p1_when_ctrl_c_comes_at_any_line_of_a_servers_run_then_its_socket_is_cl
         pass
 
     async def main(ctrl_c: CtrlC | None, server: Any) -> None:
+        before = sys.gettrace()
         async with server.running():
-            sys.settrace(ctrl_c)
+            sys.settrace(ctrl_c or before)
             try:
                 await server.shutdown()
             finally:
-                sys.settrace(None)
+                sys.settrace(before)
 
     k = interrupted = lines = 0
     while lines >= k:
