@@ -103,10 +103,7 @@ class StreamWriter:
         elif first and outbox.size and not self._buffer_bytes:
             assert stream.flusher is not None
             stream.flusher.add(outbox)
-        stream.budget -= 1
-        if stream.budget < 0:
-            stream.budget = OPERATIONS_PER_CHECKPOINT
-            await trio.lowlevel.checkpoint()  # P10
+        await stream.spend()
         return len(data)
 
     async def writelines(self, lines: Iterable[ReadableBuffer]) -> None:
