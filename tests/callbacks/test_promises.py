@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from ctrl_c import CtrlC
+from ctrl_c import CtrlC, run_until_ctrl_c
 from harness import Recorder, client_of, receive_exactly
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -148,13 +148,7 @@ def test_p2_nothing_is_lost_when_ctrl_c_comes_at_any_line() -> None:
         server = Server(("127.0.0.1", 0), Handler)
         server.add_observer(recorder := Recorder())
         ctrl_c = CtrlC(k, (*OURS, "test_promises.py"))
-        before = sys.gettrace()
-        try:
-            trio.run(main, ctrl_c, server)
-        except KeyboardInterrupt:
-            interrupted += 1
-        finally:
-            sys.settrace(before)
+        interrupted += run_until_ctrl_c(ctrl_c, main, server)
         lines = ctrl_c.lines
         numbers = server.statistics()
         assert numbers.active == 0

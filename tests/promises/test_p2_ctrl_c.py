@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from ctrl_c import CtrlC
+from ctrl_c import CtrlC, run_until_ctrl_c
 from harness import Recorder, client_of
 
 import trioserver
@@ -58,13 +58,7 @@ def test_p2_nothing_is_lost_when_ctrl_c_comes_at_any_line_of_the_engine() -> Non
         server = Quiet(("127.0.0.1", 0), handler)
         server.add_observer(recorder := Recorder())
         ctrl_c = CtrlC(k, ENGINE)
-        before = sys.gettrace()
-        try:
-            trio.run(main, ctrl_c, server)
-        except KeyboardInterrupt:
-            interrupted += 1
-        finally:
-            sys.settrace(before)
+        interrupted += run_until_ctrl_c(ctrl_c, main, server)
         lines = ctrl_c.lines
         statistics = server.statistics()
         assert statistics.active == 0
@@ -129,13 +123,7 @@ def test_p1_when_ctrl_c_comes_at_any_line_of_a_servers_run_then_its_socket_is_cl
         k += 1
         server = cls(("127.0.0.1", 0), handler)
         ctrl_c = CtrlC(k, ("_servers/base.py", "_servers/datagram.py", "_transports/datagram_group.py"))
-        before = sys.gettrace()
-        try:
-            trio.run(main, ctrl_c, server)
-        except KeyboardInterrupt:
-            interrupted += 1
-        finally:
-            sys.settrace(before)
+        interrupted += run_until_ctrl_c(ctrl_c, main, server)
         lines = ctrl_c.lines
         assert server.fileno() == -1
         trio.run(main, None, server)

@@ -6,7 +6,10 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
+import trio
+
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from types import FrameType
 
 
@@ -36,3 +39,18 @@ class CtrlC:
         elif not frame.f_code.co_filename.endswith(self.files):
             return None
         return self
+
+
+def run_until_ctrl_c(ctrl_c: CtrlC, main: Callable[[CtrlC, Any], Awaitable[object]], server: Any) -> bool:
+    """Run ``main(ctrl_c, server)``, which traces with it; whether KeyboardInterrupt came out of trio.
+
+    What traced before traces again.
+    """
+    before = sys.gettrace()
+    try:
+        trio.run(main, ctrl_c, server)
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
