@@ -122,6 +122,30 @@ async def test_p5_an_outer_cancellation_ends_a_drain_without_bound(
     assert_accounted(server)
 
 
+async def test_p5_an_outer_cancellation_is_raised_though_the_grace_period_ends_with_it() -> None:
+    """The requests end of their own server's scope then, which says nothing of the one around it."""
+    server = QueueServer(forever)
+    server.put(1, 2)
+    served = False
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+
+            async def serve() -> None:
+                nonlocal served
+                await server.serve_forever()
+                served = True
+
+            nursery.start_soon(serve)
+            await wait_until(lambda: len(server.requests) == 2)
+            server.request_shutdown(None)
+            await trio.testing.wait_all_tasks_blocked()
+            server.request_shutdown(0)
+            scope.cancel()
+    assert scope.cancelled_caught
+    assert not served
+    assert_accounted(server)
+
+
 async def test_p5_idle_connections_end_at_once_when_a_drain_begins(io_path: str) -> None:
     """Connections between two requests do not use up the grace period: it may be without bound."""
 

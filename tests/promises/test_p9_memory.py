@@ -101,6 +101,39 @@ async def test_p9_nothing_is_kept_of_requests_that_have_ended() -> None:
     assert most < 500
 
 
+async def test_p9_nothing_is_kept_of_requests_that_a_shutdown_cancelled() -> None:
+    """Though one of them takes its time: thousands of cancellations would fill the memory meanwhile."""
+
+    class Held:
+        """Something large, that a handler has."""
+
+    held: weakref.WeakSet[Held] = weakref.WeakSet()
+    let_go = trio.Event()
+
+    async def handler(request: str, client_address: Any, server: Any) -> None:
+        large = Held()
+        held.add(large)
+        try:
+            await trio.sleep_forever()
+        finally:
+            if request == "slow":
+                with trio.CancelScope(shield=True):
+                    await let_go.wait()
+
+    server = QueueServer(handler)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.serve_forever)
+        server.put(*["quick"] * 5, "slow")
+        await wait_until(lambda: len(held) == 6)
+        server.request_shutdown(0)
+        try:
+            await wait_until(lambda: len(server.requests) == 1)
+            await trio.testing.wait_all_tasks_blocked()
+            assert len(held) == 1
+        finally:
+            let_go.set()
+
+
 @pytest.mark.parametrize("count", [10, 1000])
 async def test_p9_tasks_of_ended_requests_do_not_pile_up(count: int) -> None:
     """After a burst only a batch of tasks waits for the next, however large it was."""

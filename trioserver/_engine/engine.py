@@ -93,6 +93,11 @@ class Engine:
         """Whether more requests may come."""
         return self._accept_scope is not None and self.state is State.SERVING
 
+    @property
+    def cancelling(self) -> bool:
+        """Whether the scope of the requests is cancelled: what they raise then says nothing new."""
+        return self._nursery is not None and self._nursery.cancel_scope.cancel_called
+
     @trio.lowlevel.enable_ki_protection
     async def run(
         self,
@@ -165,7 +170,9 @@ class Engine:
                             release()
                         finally:
                             self.end_if_done()
-            return None  # what was cancelled was one of our own scopes
+            # What was cancelled was one of our own scopes; and one around us, too?
+            await trio.lowlevel.checkpoint_if_cancelled()
+            return None
         except BaseException as exc:
             cancelled, failure = without_cancelled(without_our_layer(exc))
             if failure is not None:

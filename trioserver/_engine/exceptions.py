@@ -14,7 +14,7 @@ class Sorted(NamedTuple):
     """An exception taken apart; the parts are ``None`` where there is nothing of the kind."""
 
     cancelled: BaseException | None
-    """``trio.Cancelled``, or a group of nothing else: it goes on to the scope it came from."""
+    """``trio.Cancelled``: it goes on to the scope it came from."""
     error: Exception | None
     """Goes to ``handle_error``."""
     fatal: BaseException | None
@@ -29,8 +29,8 @@ def sort_exception(exc: BaseException) -> Sorted:
         return Sorted(None, exc, None)
     if not isinstance(exc, BaseExceptionGroup):
         return Sorted(None, None, exc)
-    cancelled, rest = exc.split(trio.Cancelled)
-    if rest is None:
+    cancelled, rest = without_cancelled(exc)
+    if not isinstance(rest, BaseExceptionGroup):
         return Sorted(cancelled, None, None)
     error, fatal = rest.split(Exception)
     assert error is None or isinstance(error, Exception)
