@@ -89,7 +89,7 @@ async def serve_requests(engine: Engine, hooks: Hooks, record: Request[Any]) -> 
                     cancelled = await sort_out(engine, hooks, record, exc)
                 await close_request(engine, hooks, record, cancelled)
             except trio.Cancelled:
-                # The nursery would keep it until all have ended. With ten thousand that takes a quarter longer,
+                # The nursery would keep it until all have ended: ten thousand then take a quarter longer,
                 # most of it garbage collection (measured). What came from outside, the engine raises.
                 if not engine.cancelling:
                     raise
