@@ -11,7 +11,7 @@ import trio
 
 import trioserver
 
-from .._engine.exceptions import without_our_layer
+from .._engine.bare_nursery import open_bare_nursery
 from .output import announce, print_can_not_listen, print_counts, say
 
 if TYPE_CHECKING:
@@ -34,17 +34,13 @@ def make_server(
 async def serve(server: trioserver.StreamServer, grace_period: float, echo: bool) -> int:
     """Serve until a signal; returns the exit code."""
     code = 0
-    failure: BaseException | None = None
-    try:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_stop_at_signals, signals, server, grace_period, nursery.cancel_scope)
-                code = await _serve_until_stopped(server, echo)
-                nursery.cancel_scope.cancel()
-        return code
-    except BaseExceptionGroup as group:
-        failure = without_our_layer(group)
-    raise failure  # what a handler or the server raised to stop it all, sys.exit() say, as it was
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        # What a handler or the server raises to stop it all, sys.exit() say, comes out as it was.
+        async with open_bare_nursery() as nursery:
+            nursery.start_soon(_stop_at_signals, signals, server, grace_period, nursery.cancel_scope)
+            code = await _serve_until_stopped(server, echo)
+            nursery.cancel_scope.cancel()
+    return code
 
 
 async def _serve_until_stopped(server: trioserver.StreamServer, echo: bool) -> int:

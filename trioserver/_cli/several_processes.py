@@ -13,7 +13,7 @@ import trio
 
 import trioserver
 
-from .._engine.exceptions import without_our_layer
+from .._engine.bare_nursery import open_bare_nursery
 from .handlers import EchoHandler, load_handler
 from .output import announce, print_can_not_listen, print_counts, print_error, say
 
@@ -57,19 +57,14 @@ def make_server_in_worker(
 async def serve(workers: trioserver.Workers, grace_period: float, echo: bool) -> int:
     """Serve until a signal; returns the exit code."""
     watched = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    failure: BaseException | None = None
     code = 0
     workers.add_observer(_Narrator(echo=echo))
-    try:
-        with trio.open_signal_receiver(*watched) as signals:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_heed_signals, signals, workers, grace_period)
-                code = await _serve_until_stopped(workers)
-                nursery.cancel_scope.cancel()
-        return code
-    except BaseExceptionGroup as group:
-        failure = without_our_layer(group)
-    raise failure
+    with trio.open_signal_receiver(*watched) as signals:
+        async with open_bare_nursery() as nursery:
+            nursery.start_soon(_heed_signals, signals, workers, grace_period)
+            code = await _serve_until_stopped(workers)
+            nursery.cancel_scope.cancel()
+    return code
 
 
 async def _serve_until_stopped(workers: trioserver.Workers) -> int:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import trio
-
 from .._vocabulary.options import check_seconds
-from .exceptions import without_our_layer
+from .bare_nursery import open_bare_nursery
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    import trio
 
 
 class Served(Protocol):
@@ -34,15 +34,7 @@ async def serve_in_background(served: ServedT, grace_period: float | None) -> As
     What stops the serving earlier cancels the block and is raised from it. No exception is put into a group.
     """
     check_seconds("grace_period", grace_period, none="no bound")
-    try:
-        async with trio.open_nursery(strict_exception_groups=True) as nursery:
-            await nursery.start(served.serve_forever)
-            yield served
-            await served.shutdown(grace_period)
-        return
-    except BaseExceptionGroup as group:
-        failure = without_our_layer(group)
-    try:
-        raise failure
-    finally:
-        del failure
+    async with open_bare_nursery() as nursery:
+        await nursery.start(served.serve_forever)
+        yield served
+        await served.shutdown(grace_period)

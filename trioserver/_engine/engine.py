@@ -22,6 +22,7 @@ from .._transports.outbox import Flusher
 from .._vocabulary.events import ServerDraining, ServerStarted, ServerStopped
 from .._vocabulary.lifecycle import RUNNING, Act, State, after
 from .._vocabulary.reports import Counts, ServerStatistics, ShutdownReport
+from .bare_nursery import open_bare_nursery
 from .exceptions import merge, without_cancelled, without_our_layer
 from .observers import Observers
 from .requests import Registry, refuse_other_threads
@@ -369,15 +370,7 @@ class Engine:
         self, beside: Callable[[], Awaitable[object]], function: Callable[[], Awaitable[object]]
     ) -> None:
         """Run ``function`` with ``beside`` in a task next to it, which ends with it."""
-        try:
-            async with trio.open_nursery(strict_exception_groups=True) as self._service_nursery:
-                self._service_nursery.start_soon(beside, name="trioserver: service actions")
-                await function()
-                self._service_nursery.cancel_scope.cancel()
-        except BaseException as exc:
-            failure = without_our_layer(exc)
-            if failure is exc:
-                raise
-        else:
-            return
-        raise failure
+        async with open_bare_nursery() as self._service_nursery:
+            self._service_nursery.start_soon(beside, name="trioserver: service actions")
+            await function()
+            self._service_nursery.cancel_scope.cancel()

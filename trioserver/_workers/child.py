@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import trio
 
+from .._engine.bare_nursery import open_bare_nursery
 from .._engine.describe import describe_error
-from .._engine.exceptions import without_our_layer
 from .._servers.base import BaseServer
 from .._vocabulary.errors import ConfigError
 from .channel import Channel, encode, receive_blocking
@@ -145,24 +145,15 @@ async def _enter(stack: contextlib.AsyncExitStack, made: Any) -> BaseServer[Any]
 async def _serve_until_told(
     channel: Channel, server: BaseServer[Any], start: Message, given: set[Any]
 ) -> None:
-    failure: BaseException | None = None
-    try:
-        with trio.open_signal_receiver(signal.SIGTERM) as signals:
-            async with trio.open_nursery(strict_exception_groups=True) as nursery:
-                nursery.start_soon(_obey, channel, server, start)
-                nursery.start_soon(_ask_to_leave, channel, signals)
-                nursery.start_soon(_say_when_draining, channel, server)
-                # It was not entered: so its sockets are closed when it stops to accept, and clients are
-                # refused, or served by whoever has the same sockets.
-                await server.serve_forever(task_status=_Ready(channel, server, given))
-                nursery.cancel_scope.cancel()
-        return
-    except BaseExceptionGroup as group:
-        failure = without_our_layer(group)
-    try:
-        raise failure
-    finally:
-        del failure
+    with trio.open_signal_receiver(signal.SIGTERM) as signals:
+        async with open_bare_nursery() as nursery:
+            nursery.start_soon(_obey, channel, server, start)
+            nursery.start_soon(_ask_to_leave, channel, signals)
+            nursery.start_soon(_say_when_draining, channel, server)
+            # It was not entered: so its sockets are closed when it stops to accept, and clients are refused,
+            # or served by whoever has the same sockets.
+            await server.serve_forever(task_status=_Ready(channel, server, given))
+            nursery.cancel_scope.cancel()
 
 
 class _Ready(trio.TaskStatus[Any]):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from .._engine.background import serve_in_background
-from .._engine.exceptions import without_our_layer
+from .._engine.bare_nursery import open_bare_nursery
 from .._engine.observers import Observers
 from .._vocabulary.errors import LifecycleError
 from .._vocabulary.lifecycle import RUNNING, Act, State, after
@@ -181,25 +181,16 @@ class Workers:
             self._observers.tell(WorkersStarted(time=trio.current_time(), server_address=self.server_address))
             task_status.started(self.server_address)
 
-        failure: BaseException | None = None
         try:
             if self._state is State.SERVING:
                 await self._serve(when_started)
-        except BaseException as error:
-            failure = without_our_layer(error)
         finally:
             self._end()
-        if failure is None:
-            if not started:  # a shutdown came first
-                task_status.started(self.server_address)
-            return
-        try:
-            raise failure
-        finally:
-            del failure
+        if not started:  # a shutdown came first
+            task_status.started(self.server_address)
 
     async def _serve(self, when_started: Callable[[], object]) -> None:
-        async with trio.open_nursery(strict_exception_groups=True) as nursery:
+        async with open_bare_nursery() as nursery:
             try:
                 with trio.CancelScope() as self._opening:
                     sockets = await open_sockets(self._binding, self._count)
