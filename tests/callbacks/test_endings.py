@@ -506,10 +506,11 @@ def test_when_a_method_ends_the_others_then_what_was_ready_for_them_does_not_mat
         for client in clients:
             with contextlib.suppress(trio.BrokenResourceError, OSError):
                 await client.send_all(b"all\n")
-        await until(lambda: not server.requests)
+        await until(lambda: all(handler.finished for handler in Handler.all))
         for client in clients:
             with contextlib.suppress(trio.BrokenResourceError):
                 await client.aclose()
+        await until(lambda: not server.requests)
 
     server = play(way, Handler, talk)
     assert outcomes(server) == ["cancelled" if how == "cancel" else "finished"] * 5

@@ -144,6 +144,7 @@ async def test_max_line_bytes_when_passed_then_limit_exceeded_and_a_debug_line(
     async with serving(Handler).running() as server, client_of(server) as client:
         await client.send_all(b"short\n" + b"x" * 100)
         assert await receive_all(client) == b"short\n"
+        await client.aclose()
         report = await server.shutdown(None)
     assert report.failed == 1
     assert [(r.levelno, r.exc_info) for r in debug_log.records] == [(logging.DEBUG, None)]
