@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import socket
+import struct
 import tempfile
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -142,3 +144,46 @@ def play(way: str, handler: Any, talk: Talk, *, grace_period: float | None = 0.0
 
     clock = trio.testing.MockClock(autojump_threshold=0) if way == "network" else None
     return trio.run(main, clock=clock)
+
+
+class Commands(trioserver.CallbackRequestHandler):
+    """Does what a line says."""
+
+    delimiter = b"\n"
+    finished = 0
+    all: list[Any]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.all = []
+
+    def setup(self) -> None:
+        self.all.append(self)
+
+    def data_received(self, data: bytes) -> None:
+        if data == b"fail\n":
+            self.write(b"before\n")
+            raise ValueError(data)
+        if data == b"close\n":
+            self.write(b"bye\n")
+            self.close()
+        elif data == b"busy\n":
+            self.busy = True
+        else:
+            self.write(data)
+
+    def finish(self) -> None:
+        self.finished += 1
+
+
+async def reset(client: Any) -> None:
+    """Go away with a reset."""
+    stream = client.transport_stream if isinstance(client, trio.SSLStream) else client
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    stream.socket.close()
+
+
+def outcomes(server: Any) -> list[str]:
+    """How the requests ended, in the order in which they came."""
+    ended = sorted(server.ended(), key=lambda event: event.request_id)
+    return [event.outcome.value for event in ended]
