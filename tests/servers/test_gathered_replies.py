@@ -101,3 +101,23 @@ async def test_close_when_gathered_replies_could_not_be_sent_then_it_is_told_onc
     ended = [event.outcome.value for event in recorder.events if isinstance(event, trioserver.RequestEnded)]
     assert ended == ["failed" if writes_again else "finished"]
     assert len(caplog.records) == writes_again
+
+
+async def test_close_when_gathered_replies_do_not_fit_then_nobody_waits_for_the_rest(io_path: str) -> None:
+    """What does not fit is lost then, and neither a flush nor the end of the handler waits for it."""
+
+    class Handler(trioserver.StreamRequestHandler):
+        wbufsize = 1 << 25
+
+        async def handle(self) -> None:
+            await self.wfile.write(bytes(1 << 24))
+            self.request.close()
+            await self.wfile.flush()
+
+    server = trioserver.TCPServer(("127.0.0.1", 0), Handler)
+    async with server.running(), client_of(server):
+        with trio.fail_after(5):
+            while not server.statistics().accepted:
+                await trio.lowlevel.checkpoint()
+            report = await server.shutdown(None)
+    assert report.finished == 1

@@ -140,9 +140,19 @@ class Outbox:
         self._flushed = trio.Event()
         return memoryview(data)[sent:]
 
+    def close(self) -> None:
+        """Send what fits: the writes have returned. What does not fit is lost, and nobody waits for it."""
+        if self.flush_now() is not None:
+            self._end_flush()
+        self.room = 0
+
+    def _end_flush(self) -> None:
+        assert self._flushed is not None
+        self._flushed.set()
+        self._flushed = None
+
     async def flush_rest(self, rest: memoryview) -> None:
         """Send what did not fit, and what is gathered meanwhile; errors go to the handler's next write."""
-        assert self._flushed is not None
         try:
             await self._send_rest(rest)
             while self.size:
@@ -150,8 +160,7 @@ class Outbox:
         except (trio.BrokenResourceError, trio.ClosedResourceError, TimeoutError):
             self.told = False  # `_send_rest` has kept it for the handler
         finally:
-            self._flushed.set()
-            self._flushed = None
+            self._end_flush()
 
 
 class Flusher:

@@ -107,8 +107,7 @@ class SocketStream(SocketTransfer):
         """Close at once and without waiting."""
         if not self._closed:
             if self.outbox is not None:
-                self.outbox.flush_now()  # the writes have returned; what does not fit is lost
-                self.outbox.room = 0
+                self.outbox.close()
             self._closed = True
             self._endpoint.close()
             if self.watched_until < _NEVER and self._watch is not None:
