@@ -151,3 +151,28 @@ async def test_restart_when_nothing_is_served_then_is_an_error() -> None:
     await workers.serve_forever()
     with pytest.raises(trioserver.LifecycleError, match="restart"):
         await workers.restart()
+
+
+async def test_restart_when_the_first_workers_still_start_then_it_waits_until_they_serve() -> None:
+    """And replaces them: they may have loaded what was there before the call."""
+    workers = talking(workers=2)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(workers.serve_forever)
+        await wait_until(lambda: bool(workers.processes))
+        assert not workers.of(WorkerStarted)
+        await workers.restart()
+        assert [each.replaces for each in workers.processes] == [1, 1]
+        report = await workers.shutdown()
+    assert (report.workers, report.unreported) == (4, 0)
+
+
+async def test_restart_when_a_shutdown_comes_while_the_first_workers_start_then_it_returns() -> None:
+    """There is nothing to be replaced any more."""
+    workers = talking()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(workers.serve_forever)
+        await wait_until(lambda: bool(workers.processes))
+        nursery.start_soon(workers.restart)
+        await trio.lowlevel.checkpoint()
+        await workers.shutdown()
+    assert not workers.of(WorkerStarted)

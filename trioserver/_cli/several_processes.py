@@ -111,10 +111,13 @@ async def _restart(workers: trioserver.Workers) -> None:
     say("Replacing the workers.")
     try:
         await workers.restart()
+    except trioserver.LifecycleError:
+        say("There are none yet.")  # the address is still being looked up
     except trioserver.WorkerError as error:
         print(f"Not all workers were replaced; the old ones go on: {error}", file=sys.stderr)
     else:
-        say("The workers were replaced.")
+        if workers.state is trioserver.State.SERVING:  # a shutdown ends it, too
+            say("The workers were replaced.")
 
 
 class _Narrator:

@@ -86,6 +86,7 @@ class Supervisor:
         self._start_timeout = start_timeout
         self._kill_timeout = kill_timeout
         self._scopes: dict[trio.CancelScope, None] = {}
+        self._started = trio.Event()
         self._stopping = False
         self._counts = Counts()
         self._served = 0
@@ -109,6 +110,7 @@ class Supervisor:
             when_started()
             for place in self._places:
                 self._nursery.start_soon(self._keep, place, name="trioserver: keeps a place")
+            self._started.set()
             await trio.sleep_forever()
 
     @contextlib.contextmanager
@@ -247,6 +249,7 @@ class Supervisor:
         before: list[Worker] = []
         with self._until_stopped():
             first = {place.slot: place.generations for place in self._places}
+            await self._started.wait()  # until then the places are nobody's
             for place in self._places:
                 if place.pause is not None:
                     place.pause.cancel()

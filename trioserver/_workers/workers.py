@@ -241,7 +241,8 @@ class Workers:
         Each new worker serves, on the same socket, before the old one is told to drain; so no new connection
         is refused or reset, and no request cut short that ends within the constructor's ``grace_period``. Who
         keeps a connection finds it closed, and has to connect again. A place that waits for its next worker
-        does not wait any longer. Returns when the old ones have ended; at once, if a shutdown comes.
+        does not wait any longer. Called while the first ones start, it waits until they serve. Returns when
+        the old ones have ended; at once, if a shutdown comes.
 
         Raises:
           LifecycleError: The workers do not serve.
