@@ -121,3 +121,34 @@ async def test_close_when_gathered_replies_do_not_fit_then_nobody_waits_for_the_
                 await trio.lowlevel.checkpoint()
             report = await server.shutdown(None)
     assert report.finished == 1
+
+
+@pytest.mark.parametrize("reads_on", [True, False])
+async def test_gathered_replies_when_another_task_sends_then_they_follow_it(
+    reads_on: bool, io_path: str
+) -> None:
+    """Also where the handler neither writes nor reads once the other one is done."""
+    large = 1 << 24
+    gathered = trio.Event()
+
+    class Handler(trioserver.StreamRequestHandler):
+        async def handle(self) -> None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.request.send_all, bytes(large))
+                await trio.testing.wait_all_tasks_blocked()
+                await self.wfile.write(await self.rfile.readline())
+                await trio.testing.wait_all_tasks_blocked()
+                gathered.set()
+                if reads_on:
+                    await self.rfile.readline()
+                await trio.sleep_forever()
+
+    server = trioserver.TCPServer(("127.0.0.1", 0), Handler)
+    async with server.running(), client_of(server) as client:
+        await client.send_all(b"reply\nextra")
+        await gathered.wait()
+        received = b""
+        with trio.fail_after(5):
+            while len(received) < large + len(b"reply\n"):
+                received += await client.receive_some()
+    assert received.endswith(b"\0reply\n")

@@ -52,7 +52,8 @@ class Outbox:
         self.room: int = room
         """Bytes that may be in ``parts`` before more is to be done than to append.
 
-        0 when it is over, and when something was put back: that nobody sends before the next write.
+        0 when it is over, and when something was put back: that nobody sends before the next write or read,
+        or the end of what another task sends.
         """
         self._flushed: trio.Event | None = None
         self._error: Exception | None = None
@@ -130,7 +131,7 @@ class Outbox:
         try:
             sent = self._stream.try_send(data)
         except trio.BusyResourceError:
-            self._put_back(data)  # another task sends, and what it sends goes first
+            self._put_back(data)  # another task sends, and what it sends goes first; its end adds this again
             return None
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._fail(error)

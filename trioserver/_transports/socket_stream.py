@@ -95,7 +95,7 @@ class SocketStream(SocketTransfer):
                 error if isinstance(error, ssl.SSLError) else self._translate(error)
             )
         finally:
-            self._sending = False
+            self._end_sender()
             if not completed:
                 self.close()
 

@@ -274,7 +274,16 @@ class SocketTransfer(RequestStream):
                             self.budget = OPERATIONS_PER_CHECKPOINT
                             await trio.lowlevel.checkpoint()
         finally:
-            self._sending = False
+            self._end_sender()
+
+    def _end_sender(self) -> None:
+        """Let others send; first, what was put back since this one did."""
+        self._sending = False
+        outbox, flusher = self.outbox, self.flusher
+        if outbox is None or flusher is None or self._closed:
+            return  # when the server ends its streams are closed, and nobody may start a helper
+        if outbox.size and not outbox.room:
+            flusher.add(outbox)
 
     async def send_all(self, data: ReadableBuffer) -> None:
         """Send everything. See ``trio.abc.SendStream``; when cancelled, a part may have been sent."""
@@ -298,7 +307,7 @@ class SocketTransfer(RequestStream):
         try:
             await self._wait(self._endpoint.wait_writable, WRITE, timeout, deadline)
         finally:
-            self._sending = False
+            self._end_sender()
 
     async def send_eof(self) -> None:
         """Close the sending half: the peer sees the end of the stream once it has read everything.
