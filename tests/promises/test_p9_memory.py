@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import socket
+import struct
 import weakref
 from typing import Any
 
@@ -178,5 +180,43 @@ def test_p9_a_server_that_was_served_is_gone_with_its_last_reference(ends: str) 
     gc.disable()
     try:
         assert trio.run(main)() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_p9_a_connection_whose_replies_were_gathered_is_not_kept(fails: bool, io_path: str) -> None:
+    """Nor one whose client was gone when they were sent: no cycle waits for a garbage collection."""
+    kept: weakref.WeakSet[object] = weakref.WeakSet()
+    gone = trio.Event()
+
+    class Handler(trioserver.StreamRequestHandler):
+        wbufsize = 1000
+
+        async def handle(self) -> None:
+            kept.update((self, self.request))
+            await self.wfile.write(await self.rfile.readline())
+            if fails:
+                await gone.wait()
+                await self.wfile.write(bytes(1000))
+
+    server = trioserver.TCPServer(("127.0.0.1", 0), Handler)
+    gc.collect()
+    gc.disable()
+    try:
+        async with server.running():
+            for _ in range(3):  # the accept loop and the last task have the last one
+                client = await trio.open_tcp_stream(*server.server_address)
+                await client.send_all(b"line\n")
+                if fails:
+                    await wait_until(lambda: len(server.requests) == 1)
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    await client.aclose()
+                    gone.set()
+                else:
+                    assert await client.receive_some() == b"line\n"
+                    await client.aclose()
+                await wait_until(lambda: not server.requests)
+            assert len(kept) <= 2
     finally:
         gc.enable()

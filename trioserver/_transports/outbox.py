@@ -87,6 +87,8 @@ class Outbox:
         """Send everything, in order. A checkpoint only if it waits."""
         while self._flushed is not None:
             await self._flushed.wait()
+            if self._stream.closed:
+                raise trio.ClosedResourceError("this stream was closed")
         self._check()
         if self.size or self._stream.unflushed:
             data = self._take()
@@ -134,7 +136,7 @@ class Outbox:
             self._put_back(data)  # another task sends, and what it sends goes first; its end adds this again
             return None
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            self._fail(error)
+            self._fail(error.with_traceback(None))
             return None
         if sent == len(data) and not self._stream.unflushed:
             return None
@@ -146,6 +148,7 @@ class Outbox:
         if self.flush_now() is not None:
             self._end_flush()
         self.room = 0
+        self._error = None  # its traceback has frames that have this outbox: a cycle (P9)
 
     def _end_flush(self) -> None:
         assert self._flushed is not None
@@ -158,8 +161,9 @@ class Outbox:
             await self._send_rest(rest)
             while self.size:
                 await self._send_rest(memoryview(self._take()))
-        except (trio.BrokenResourceError, trio.ClosedResourceError, TimeoutError):
+        except (trio.BrokenResourceError, trio.ClosedResourceError, TimeoutError) as error:
             self.told = False  # `_send_rest` has kept it for the handler
+            error.with_traceback(None)
         finally:
             self._end_flush()
 

@@ -108,6 +108,7 @@ class SocketStream(SocketTransfer):
         if not self._closed:
             if self.outbox is not None:
                 self.outbox.close()
+                self.outbox = None  # which has this stream: a cycle (P9)
             self._closed = True
             self._endpoint.close()
             if self.watched_until < _NEVER and self._watch is not None:
