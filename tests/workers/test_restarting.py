@@ -173,6 +173,6 @@ async def test_restart_when_a_shutdown_comes_while_the_first_workers_start_then_
         nursery.start_soon(workers.serve_forever)
         await wait_until(lambda: bool(workers.processes))
         nursery.start_soon(workers.restart)
-        await trio.lowlevel.checkpoint()
+        await trio.testing.wait_all_tasks_blocked()  # it waits for the workers, which take longer
         await workers.shutdown()
     assert not workers.of(WorkerStarted)
