@@ -63,6 +63,7 @@ class CallbackPoller:
     Attributes:
       current: The connection whose handler is being called.
       in_turn: Whether connections are being served: what is written to others is sent at the end of that.
+      more_input: Set by a connection that has received as much as it asks for: there will be more at once.
     """
 
     __slots__ = (
@@ -76,6 +77,7 @@ class CallbackPoller:
         "ended",
         "in_turn",
         "modify",
+        "more_input",
     )
 
     def __init__(self) -> None:
@@ -87,7 +89,7 @@ class CallbackPoller:
         self._pushed: list[Polled] = []
         self._waiting = False
         self.ended = False
-        self.in_turn = False
+        self.in_turn = self.more_input = False
         self.current: Any = None
         # One call less for each connection.
         self.modify: Callable[[int, int], None] = self._epoll.modify
@@ -197,8 +199,9 @@ class CallbackPoller:
                         if polled_or_none.attention:
                             polled_or_none.attend()
             found += len(events)
-            if len(events) < 2 or found >= _EVENTS:
+            if (len(events) < 2 and not self.more_input) or found >= _EVENTS:
                 break
+            self.more_input = False
         while self._pushed:
             pushed, self._pushed = self._pushed, []
             for polled in pushed:

@@ -157,13 +157,16 @@ class CallbackStream(CallbackSocket):
         if not data:
             self._receive_end()
             return
-        self.bytes_received += len(data)
+        size = len(data)
+        self.bytes_received += size
+        if size == RECEIVE_BYTES:
+            self._poller.more_input = True
         handler = self.handler
         delimiter = handler.delimiter
         # The short way: any chunk, or one line and nothing else.
         if self._partial is None and (
             delimiter is None
-            or ((end := data.find(delimiter)) >= 0 and end + len(delimiter) == len(data) <= self._max_line)
+            or ((end := data.find(delimiter)) >= 0 and end + len(delimiter) == size <= self._max_line)
         ):
             result = handler.data_received(data)
             if result is not None:
