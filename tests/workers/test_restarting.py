@@ -107,13 +107,17 @@ async def test_restart_when_a_new_worker_can_not_start_then_the_old_ones_go_on(
 
 
 async def test_restart_when_asked_for_twice_at_the_same_time_then_both_return() -> None:
-    """Nobody is replaced who was started since."""
+    """When the old one has ended; and nobody is replaced who was started since."""
     workers = talking()
+
+    async def restart() -> None:
+        await workers.restart()
+        assert len(workers.of(WorkerEnded)) == 1
+
     async with workers.running():
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(workers.restart)
-            nursery.start_soon(workers.restart)
-        assert len(workers.of(WorkerEnded)) == 1
+            nursery.start_soon(restart)
+            nursery.start_soon(restart)
 
 
 async def test_restart_when_a_shutdown_comes_then_it_returns() -> None:

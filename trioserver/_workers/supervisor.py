@@ -246,7 +246,7 @@ class Supervisor:
         Raises:
           WorkerError: A new one could not start. It and those that follow were not replaced.
         """
-        before: list[Worker] = []
+        before = tuple(self.workers)
         with self._until_stopped():
             first = {place.slot: place.generations for place in self._places}
             await self._started.wait()  # until then the places are nobody's
@@ -260,7 +260,6 @@ class Supervisor:
                         continue  # somebody was just being started, or another restart came first
                     await self._fill(place)
                     old.stop(self._grace_period)
-                    before.append(old)
             for old in before:
                 await old.ended.wait()
 
