@@ -22,6 +22,8 @@ use the same half of it at once.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class TrioServerError(Exception):
     """The base of every exception that is trioserver's own."""
@@ -30,6 +32,16 @@ class TrioServerError(Exception):
         if type(self) is TrioServerError:
             raise TypeError("TrioServerError is abstract: raise one of its subclasses")
         super().__init__(*args)
+
+    def __reduce__(self) -> Any:
+        return _without_constructor, (type(self), self.args), self.__dict__
+
+
+def _without_constructor(cls: type[TrioServerError], args: tuple[Any, ...]) -> TrioServerError:
+    """Make a copy of an error in another process: the arguments of the constructors differ."""
+    error = cls.__new__(cls, *args)
+    error.args = args
+    return error
 
 
 class ConfigError(TrioServerError, ValueError):
@@ -137,3 +149,7 @@ class WorkerError(TrioServerError):
     def __init__(self, message: str, *, exit_status: int | None = None) -> None:
         super().__init__(message)
         self.exit_status = exit_status
+
+
+for _class in [value for value in globals().values() if isinstance(value, type)]:
+    _class.__module__ = "trioserver"  # so a traceback has the name by which it is caught

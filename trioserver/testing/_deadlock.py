@@ -39,6 +39,8 @@ class Deadlock(RuntimeError):
     The message has a line for each task, with the place where it waits.
     """
 
+    __module__ = "trioserver.testing"  # so a traceback has the name by which it is caught
+
 
 class DeadlockWatch(trio.abc.Instrument):
     """Cancels a scope once nothing can happen any more; and what is shielded against that, if need be.
