@@ -34,7 +34,8 @@ class StreamWriter:
     Raises (all methods):
       trio.BrokenResourceError: The peer is gone; for what was gathered, one call later.
       trio.ClosedResourceError: Your code closed the stream.
-      trio.BusyResourceError: Another task is in the middle of writing.
+      trio.BusyResourceError: Another task is in the middle of writing. What is gathered, and so counts as
+        written, follows it; it is not to be written again.
       StreamTimeout: The peer took nothing within the stream's ``timeout``.
 
     Cancellation: a part may have been sent.
