@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import trioserver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def check_seconds(name: str, value: object, none: str | None = None) -> None:
@@ -25,3 +30,28 @@ def check_count(name: str, value: object) -> None:
         raise trioserver.ConfigError(
             f"{name} must be a whole number, at least 1, or None for no limit, not {value!r}"
         )
+
+
+_seconds_or_none = partial(check_seconds, none="no bound")
+
+_CHECKS: Final[dict[str, Callable[[str, object], None]]] = {
+    "grace_period": _seconds_or_none,
+    "handshake_timeout": _seconds_or_none,
+    "linger_timeout": check_seconds,
+    "max_requests": check_count,
+    "request_timeout": _seconds_or_none,
+}
+"""The options that the standard library's servers do not have. What those have is not looked at."""
+
+
+def check_option(server: object, name: str, value: object) -> None:
+    """Raise ConfigError for what a server's option can not be; other attributes are the program's own."""
+    if name in _CHECKS and hasattr(type(server), name):
+        _CHECKS[name](name, value)
+
+
+def check_options(server: object) -> None:
+    """The same for the class variables that a subclass has overridden."""
+    for name in _CHECKS:
+        if hasattr(server, name):
+            check_option(server, name, getattr(server, name))

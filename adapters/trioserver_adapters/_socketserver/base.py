@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trioserver
 
+from .._options import check_option, check_options
 from .companion import companion_of
 from .owner import InThread
 from .process import this_process
@@ -47,8 +48,13 @@ class BaseServer:
 
     def __init__(self, server_address: Any, RequestHandlerClass: Callable[[Any, Any, Self], object]) -> None:
         """Sets the two attributes. May be extended, do not override."""
+        check_options(self)
         self.server_address = server_address
         self.RequestHandlerClass: Callable[[Any, Any, Any], object] = RequestHandlerClass
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        check_option(self, name, value)
+        super().__setattr__(name, value)
 
     def server_activate(self) -> None:
         """Called by the constructor to activate the server. May be overridden."""

@@ -9,7 +9,6 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .._options import check_count
 from .companion import companion_of
 from .owner import InThread
 from .process import this_process
@@ -125,8 +124,6 @@ class ThreadingMixIn(_Base):
     _threads: Any = NoThreads()
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "max_requests":
-            check_count(name, value)
         super().__setattr__(name, value)
         if name == "max_requests":
             companion_of(self).wake()
