@@ -44,7 +44,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--workloads", type=_workloads, default=list(USUAL), metavar="A,B", help="not all")
     add("--idle", action="store_true", help="the same as --workloads idle")
     add("--subject", default="trioserver", metavar="NAME", help="the server to call ours")
-    add("--peers", type=_words, default=["trio_serve_tcp"], metavar="A,B", help="the others")
+    add("--peers", type=_words, default=[], metavar="A,B", help="the others, of each workload")
     add("--all", action="store_true", help="every workload with every server: 25 minutes, or two if --quick")
     add("--output", type=Path, metavar="FOLDER", help="with --all: where to write document and plots")
     add("--save", type=Path, metavar="FILE", help="with --all: where to keep what was measured")
@@ -53,6 +53,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add("--json", action="store_true", help="print everything measured as JSON, and no table")
     options = parser.parse_args(arguments)
+    for name, value in ("--output", options.output), ("--save", options.save), ("--from", options.source):
+        if value is not None and not options.all:
+            parser.error(f"{name} is for --all")
     if options.rounds is None and not options.all:
         options.rounds = QUICK_ROUNDS if options.quick else FULL_ROUNDS
     if options.idle:
@@ -122,10 +125,10 @@ def check(workload: Workload, server: str) -> None:
 
 
 def sides_of(workload: Workload, sides: dict[str, str]) -> dict[str, str]:
-    """Who takes part in *workload*, of those that were asked for."""
-    if workload.against == report.TARGETS_ARE_AGAINST:
+    """Who takes part in *workload*: those that were asked for, or else whom it is mostly held against."""
+    if len(sides) > 1:
         return sides
-    return {report.OURS: sides[report.OURS], workload.against: workload.against}
+    return sides | {workload.against: workload.against}
 
 
 def show(about: dict[str, str], results: dict[str, Rounds], sides: dict[str, str], *, as_json: bool) -> None:

@@ -31,8 +31,7 @@ class Workload:
     """The ratios that we want against `against`, by metric."""
 
     against: str = TARGETS_ARE_AGAINST
-    """Whom the targets are set against. Where that is not the usual one it is the only one that is measured:
-    the others do not do this kind of work."""
+    """Whom the targets are set against, and who is measured unless others are asked for."""
 
     uses_up_server: bool = False
     """Each round needs a server of its own, because measuring ends it."""

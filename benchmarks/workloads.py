@@ -90,20 +90,20 @@ def _growth(name: str, about: str, growth: memory.Growth) -> Workload:
 
 
 _ALL = (
-    _echo("echo1", 1),
+    _echo("echo1", 1, target=1.1),
     _echo("echo10", 10),
-    _echo("echo50", 50, target=1.5),
+    _echo("echo50", 50, target=2.4),
     # Slower servers than ours take seconds to accept so many, and to digest their end.
-    _echo("echo500", 500, seconds=1.1),
-    _echo("echo2000", 2000, seconds=1.8),
+    _echo("echo500", 500, target=2.5, seconds=1.1),
+    _echo("echo2000", 2000, target=2.5, seconds=1.8),
     _echo("echo10000", 10_000, seconds=6.0),
-    _echo("pipe16", 50, depth=16, target=3.0),
+    _echo("pipe16", 50, depth=16, target=8.0),
     Workload(
         name="churn",
         about="connect, one line, close; 32 at a time",
         metrics=load.METRICS,
         measure=load.measure_load("churn", connections=32, bytes=64),
-        targets={load.CPU.key: 2.5},
+        targets={load.CPU.key: 2.8},
     ),
     Workload(
         name="churn1",
@@ -117,6 +117,7 @@ _ALL = (
         metrics=load.METRICS,
         measure=load.measure_load("bulk", bytes=65536),
         mode="raw",
+        targets={load.CPU.key: 2.4},
     ),
     _ping("ping1", 1),
     _ping("ping50", 50),

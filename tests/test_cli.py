@@ -35,6 +35,9 @@ async def leave(request, client_address, server):
 
 def synchronous(request, client_address, server):
     pass
+
+import socketserver
+class OfTheStdlib(socketserver.BaseRequestHandler): ...
 """
 
 ELSEWHERE = """
@@ -128,6 +131,7 @@ async def test_cli_when_a_handler_exits_then_so_does_the_server(folder: Path) ->
     ("arguments", "message"),
     [
         (["nosuch:Handler"], "there is no module 'nosuch'"),
+        (["handlers.py:Handler"], "there is no module 'handlers.py': a module has no .py in its name"),
         (["handlers:Nosuch"], "module 'handlers' has no 'Nosuch'"),
         (["handlers"], "MODULE:HANDLER"),
         (["handlers:synchronous"], "handlers:synchronous is not a handler"),
@@ -138,10 +142,16 @@ async def test_cli_when_a_handler_exits_then_so_does_the_server(folder: Path) ->
         (["--bind", "127.0.0.1:80"], "tcp://HOST:PORT or unix:PATH"),
         (["--bind", "tcp://[::1"], "tcp://HOST:PORT or unix:PATH"),
         (["--bind", "tcp://127.0.0.1:80#x"], "tcp://HOST:PORT or unix:PATH"),
-        (["--bind", "tcp://127.0.0.1:99999"], "the port in server_address must be 0 to 65535"),
+        (["--bind", "tcp://127.0.0.1:99999"], "the port of --bind must be 0 to 65535, not 99999"),
         (["--bind", "tcp://a..b:80"], "can not listen on a..b:80"),
         (["--bind", "unix:"], "needs a path"),
         (["--bind", "unix:/nosuch/folder/s"], "can not listen on /nosuch/folder/s"),
+        (["handlers:OfTheStdlib"], "synchronous handler .* trioserver.ThreadingTCPServer"),
+        (
+            ["handlers:Shout.handle"],
+            "is called with a request, a client address and a server",
+        ),
+        (["--max-request", "5"], "unrecognized arguments: --max-request"),
         (["--mode", "rw"], "argument --mode: must be octal permissions such as 600, not rw"),
         (["--mode", "600"], "--mode is for unix:PATH"),
         (

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.__main__ import FULL_ROUNDS, QUICK_ROUNDS, check, everything, parse, sides_of
 from benchmarks.child import BenchmarkError
+from benchmarks.floors import FLOORS
 from benchmarks.peers import PEERS
 from benchmarks.peers.__main__ import main as list_peers
 from benchmarks.workloads import USUAL, WORKLOADS
@@ -19,13 +20,9 @@ if TYPE_CHECKING:
 
 
 def test_without_arguments_the_usual_workloads_are_measured() -> None:
-    """Against trio's own server."""
+    """Against whom each is mostly held."""
     options = parse([])
-    assert (options.workloads, options.peers, options.rounds) == (
-        list(USUAL),
-        ["trio_serve_tcp"],
-        FULL_ROUNDS,
-    )
+    assert (options.workloads, options.peers, options.rounds) == (list(USUAL), [], FULL_ROUNDS)
 
 
 def test_quick_means_fewer_rounds_unless_they_are_given() -> None:
@@ -47,6 +44,8 @@ def test_workloads_and_peers_are_lists_with_commas() -> None:
         (["--rounds", "0"], "argument --rounds: must be a whole number, at least 1, not 0"),
         (["--rounds", "few"], "argument --rounds: must be a whole number, at least 1, not few"),
         (["--peers"], "expected one argument"),
+        (["--output", "docs"], "--output is for --all"),
+        (["--from", "run.json"], "--from is for --all"),
     ],
 )
 def test_nonsense_is_refused(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,11 +79,26 @@ def test_list_of_servers_has_the_name_in_a_column_of_its_own(
     assert words == set(PEERS)
 
 
-def test_a_workload_with_an_opponent_of_its_own_is_measured_against_that_one() -> None:
-    """The others do not do this kind of work."""
+def test_who_takes_part_is_who_was_asked_for_or_else_whom_the_workload_is_held_against() -> None:
+    """Nobody is measured in the place of another."""
     sides = {"ours": "trioserver", "gevent": "gevent"}
-    assert sides_of(WORKLOADS["echo50"], sides) == sides
-    assert sides_of(WORKLOADS["ping50"], sides) == {"ours": "trioserver", "redis": "redis"}
+    assert sides_of(WORKLOADS["echo50"], sides) == sides_of(WORKLOADS["ping50"], sides) == sides
+    nobody = {"ours": "trioserver"}
+    assert sides_of(WORKLOADS["echo50"], nobody) == nobody | {"trio_serve_tcp": "trio_serve_tcp"}
+    assert sides_of(WORKLOADS["ping50"], nobody) == nobody | {"redis": "redis"}
+
+
+def test_targets_are_those_that_a_whole_run_is_held_to() -> None:
+    """One number for one thing."""
+    wanted = {(floor.workload, floor.theirs, floor.metric.key): floor.wanted for floor in FLOORS}
+    targets = {
+        (workload.name, workload.against, key): target
+        for workload in WORKLOADS.values()
+        for key, target in workload.targets.items()
+    }
+    assert {each: targets.get(each) for each in wanted if each[1] == "trio_serve_tcp"} == {
+        each: target for each, target in wanted.items() if each[1] == "trio_serve_tcp"
+    }
 
 
 def test_documents_are_made_from_a_run_that_was_kept(

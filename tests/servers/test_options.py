@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import socketserver
 from typing import Any
@@ -88,3 +89,31 @@ def test_handler_when_it_can_not_be_awaited_then_config_error_names_it(handler: 
     if handler is StdlibHandler:
         assert "socketserver" in str(caught.value)
         assert "trioserver.BaseRequestHandler" in str(caught.value)
+
+
+async def of_one(request: Any) -> None:
+    """Can be awaited, and never called."""
+
+
+class Unbound(trioserver.StreamRequestHandler):
+    """Has a method that somebody may take for a handler."""
+
+
+@pytest.mark.parametrize("handler", [of_one, Unbound.handle], ids=["a function", "a method of a class"])
+def test_handler_when_it_can_not_be_called_as_one_then_config_error_says_with_what(handler: Any) -> None:
+    """When the server is made, and not with the first request."""
+    with pytest.raises(
+        trioserver.ConfigError, match="is called with a request, a client address and a server"
+    ):
+        trioserver.TCPServer(("127.0.0.1", 0), handler)
+
+
+async def of_more(request: Any, client_address: Any, server: Any, *, greeting: bytes) -> None:
+    """Wants something that is its program's."""
+
+
+def test_handler_when_the_rest_of_its_arguments_is_there_then_it_is_one() -> None:
+    """A partial object, say."""
+    with pytest.raises(trioserver.ConfigError, match="greeting"):
+        trioserver.TCPServer(("127.0.0.1", 0), of_more)
+    trioserver.TCPServer(("127.0.0.1", 0), functools.partial(of_more, greeting=b"hello"))

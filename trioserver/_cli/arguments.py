@@ -22,7 +22,8 @@ def make_parser() -> Parser:
     """The parser of the command line."""
     parser = Parser(
         prog="python -m trioserver",
-        description="Serve connections, each in a task of its own.",
+        description="Serve connections, TCP or Unix streams without TLS, each in a task of its own.",
+        allow_abbrev=False,
     )
     parser.add_argument(
         "handler",
@@ -120,4 +121,6 @@ def parse_address(text: str) -> tuple[str, int] | str:
     if match is None:
         raise trioserver.ConfigError(f"--bind must be tcp://HOST:PORT or unix:PATH, not {text!r}")
     ipv6, host, port = match.groups()
+    if int(port) > 65535:
+        raise trioserver.ConfigError(f"the port of --bind must be 0 to 65535, not {port}")
     return ipv6 or host, int(port)

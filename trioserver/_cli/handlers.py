@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import socketserver
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,8 @@ def load_handler(name: str) -> Callable[..., Any]:
         raise trioserver.ConfigError(f"importing {module_name!r} failed: it called sys.exit()") from error
     except ModuleNotFoundError as error:
         if error.name is not None and (module_name + ".").startswith(error.name + "."):
-            raise trioserver.ConfigError(f"there is no module {module_name!r}") from error
+            hint = ": a module has no .py in its name" if module_name.endswith(".py") else ""
+            raise trioserver.ConfigError(f"there is no module {module_name!r}{hint}") from error
         raise _import_failed(module_name, error) from error
     except Exception as error:
         raise _import_failed(module_name, error) from error
@@ -53,9 +55,12 @@ def load_handler(name: str) -> Callable[..., Any]:
             raise trioserver.ConfigError(f"module {module_name!r} has no {path!r}") from None
     awaitable_class = inspect.isclass(found) and hasattr(found, "__await__")
     if not (awaitable_class or inspect.iscoroutinefunction(found)):
+        hint = ""
+        if inspect.isclass(found) and issubclass(found, socketserver.BaseRequestHandler):
+            hint = "; a synchronous handler is for a program of your own, with trioserver.ThreadingTCPServer"
         raise trioserver.ConfigError(
             f"{name} is not a handler: it must be an async function or a subclass of "
-            "trioserver.BaseRequestHandler"
+            f"trioserver.BaseRequestHandler{hint}"
         )
     handler: Callable[..., Any] = found
     return handler

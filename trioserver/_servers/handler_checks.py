@@ -76,6 +76,19 @@ def check_handler(handler: object) -> None:
             _check_callback_handler(handler)
         else:
             refuse_synchronous(handler, *_METHODS)
+    elif inspect.iscoroutinefunction(handler):
+        _check_arguments(handler)
+
+
+def _check_arguments(handler: Any) -> None:
+    """Raise ConfigError for a function that can never be called as handlers are: a method of a class, say."""
+    try:
+        inspect.signature(handler).bind("request", "client_address", "server")
+    except TypeError as error:
+        raise ConfigError(
+            f"RequestHandlerClass: {handler!r} is called with a request, a client address and a server, and "
+            f"can not be: {error}"
+        ) from None
 
 
 def is_callback_handler(handler: object) -> bool:
