@@ -526,3 +526,31 @@ def test_write_when_a_constructor_writes_more_than_may_wait_then_that_connection
 
     server = play("in place", Handler, talk)
     assert [type(error) for error in server.errors] == [trioserver.LimitExceeded]
+
+
+async def test_input_when_there_is_more_than_a_receive_takes_then_it_comes_in_the_same_turn() -> None:
+    """Or a client that sends much would have a whole turn of trio's for each 64 KiB."""
+    turns = 0
+    received: list[tuple[int, int]] = []
+
+    class Turns(trio.abc.Instrument):
+        def after_io_wait(self, timeout: float) -> None:
+            nonlocal turns
+            turns += 1
+
+    class Handler(trioserver.CallbackRequestHandler):
+        def data_received(self, data: bytes) -> None:
+            received.append((turns, len(data)))
+
+    size = 3 * 65536
+    instrument = Turns()
+    trio.lowlevel.add_instrument(instrument)
+    try:
+        async with trioserver.TCPServer(("127.0.0.1", 0), Handler).running() as server:
+            async with client_of(server) as client:
+                await wait_until(lambda: server.requests)
+                await client.send_all(bytes(size))  # the kernel has all of it before the server runs again
+                await wait_until(lambda: sum(count for _, count in received) == size)
+    finally:
+        trio.lowlevel.remove_instrument(instrument)
+    assert len({turn for turn, _ in received}) < len(received)
