@@ -116,3 +116,33 @@ def test_handler_when_the_rest_of_its_arguments_is_there_then_it_is_one() -> Non
     with pytest.raises(trioserver.ConfigError, match="greeting"):
         trioserver.TCPServer(("127.0.0.1", 0), lacking)
     trioserver.TCPServer(("127.0.0.1", 0), functools.partial(of_more, greeting=b"hello"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("timeout", "5"),
+        ("timeout", -1),
+        ("finish_timeout", None),
+        ("max_line_bytes", 0),
+        ("max_line_bytes", 1.5),
+    ],
+)
+def test_handler_class_when_an_option_of_it_is_unusable_then_config_error_names_it(
+    name: str, value: object
+) -> None:
+    """When the server is made, and not with the first request."""
+    Handler = type("Handler", (trioserver.StreamRequestHandler,), {name: value})
+    with pytest.raises(trioserver.ConfigError, match=f"Handler.{name} must be"):
+        trioserver.TCPServer(("127.0.0.1", 0), Handler)
+
+
+def test_handler_class_when_an_option_of_it_is_a_property_then_each_handler_is_asked() -> None:
+    """It may depend on the client."""
+
+    class Handler(trioserver.StreamRequestHandler):
+        @property
+        def timeout(self) -> float:  # type: ignore[override]
+            return 5
+
+    trioserver.TCPServer(("127.0.0.1", 0), Handler)

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import inspect
 import sys
+from functools import partial
 from types import FunctionType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .._vocabulary.errors import ConfigError
 from .._vocabulary.options import check_count, check_seconds
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _METHODS: Final = ("setup", "handle", "finish")
 _CALLBACKS: Final = ("setup", "data_received", "eof_received", "finish")
 _PLAIN: Final = {f"{__package__}.{name}" for name in ("hooks", "stream", "tcp")}
+_OPTIONS: Final[dict[str, Callable[[str, Any], object]]] = {
+    "timeout": partial(check_seconds, none="no bound"),
+    "finish_timeout": check_seconds,
+    "max_line_bytes": check_count,
+}
 _STDLIB: Final = {"StreamRequestHandler": "connections", "DatagramRequestHandler": "datagrams"}
 
 
@@ -76,8 +85,18 @@ def check_handler(handler: object) -> None:
             _check_callback_handler(handler)
         else:
             refuse_synchronous(handler, *_METHODS)
+            if _kind_of(handler) == "connections":
+                _check_options(handler)
     elif inspect.iscoroutinefunction(handler):
         _check_arguments(handler)
+
+
+def _check_options(handler: Any) -> None:
+    """Raise ConfigError for an option of a stream handler's class that can not be used."""
+    for name, check in _OPTIONS.items():
+        value = getattr(handler, name)
+        if not hasattr(value, "__get__"):  # a property is asked for each handler
+            check(f"{handler.__name__}.{name}", value)
 
 
 def _check_arguments(handler: Any) -> None:
