@@ -1,8 +1,8 @@
-"""A chat room: shared state, broadcast, and a slow reader that does not hold up the others.
+"""A chat room: shared state, broadcast, and a queue for each member, so that a slow one holds up nobody.
 
 Run it:      python examples/chat.py [PORT]
 Talk to it:  socat - TCP:127.0.0.1:PORT    (in two terminals or more)
-Stop it:     Ctrl-C; everybody is told goodbye
+Stop it:     Ctrl-C; everybody who has a name is told goodbye
 """
 
 import signal
@@ -43,7 +43,7 @@ class Member(trioserver.StreamRequestHandler["ChatServer"]):
                 self.server.tell_all(b"* %b has left\n" % name)
             await queue.send(b"* goodbye\n")
 
-    async def deliver(self, lines: trio.MemoryReceiveChannel[bytes]) -> None:
+    async def deliver(self, lines: trio.MemoryReceiveChannel[bytes]) -> None:  # two could not at once
         async for line in lines:
             await self.wfile.write(line)
 

@@ -1,4 +1,6 @@
-"""A DNS server, over UDP and TCP on one port, from one handler; it needs ``pip install dnslib``.
+"""A DNS server, over UDP and TCP on one port, from one handler.
+
+It needs dnslib: in a clone, ``python3 -m pip --python .venv install dnslib``; the tests' environment has it.
 
 Run it:      python examples/dns.py [PORT]
 Talk to it:  dig @127.0.0.1 -p PORT www.example.test, and with +tcp; TXT big.example.test

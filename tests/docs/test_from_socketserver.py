@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
 
 import trioserver
 
@@ -226,6 +227,8 @@ def exists(name: str) -> bool:
         return any(all_there(cls, rest) for cls in VARIABLES[head]) or exists(".".join(rest))
     if head in {"trioserver", "socketserver"} and not rest:
         return True
+    if head == "trio":
+        return all_there(trio, rest)
     here: list[Any] = [trioserver, *public_classes()]
     for found in (getattr(owner, head) for owner in here if hasattr(owner, head)):
         if all_there(found, rest):

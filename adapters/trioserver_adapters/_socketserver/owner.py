@@ -229,6 +229,9 @@ class Owner(trioserver.BaseServer[Owned]):
         self._lingering = 0
         self._lingered = trio.lowlevel.ParkingLot()
 
+    def __repr__(self) -> str:
+        return "<requests that run elsewhere>"  # part of the thread's name, which says what it is for
+
     def look(self, due: float = math.inf) -> None:
         """Give the oldest of those pending their tasks, so many, or all; in trio's thread."""
         self.due = max(self.due, due)
