@@ -20,11 +20,9 @@ from .stream import RECEIVE_BYTES
 class CallbackSocket(CallbackLink, ServedStream):
     """A connected socket of the kernel's, and the end of its connection. Abstract: see `CallbackStream`."""
 
-    __slots__ = ("_closed", "_lingering", "_peer_error", "_socket", "_timeout")
+    __slots__ = ("_lingering", "_socket", "_timeout")
 
     _socket: socket.socket
-    _closed: bool
-    _peer_error: OSError | None
     _timeout: float | None
     _lingering: bool  # whether a task may be waiting for the socket
 
@@ -38,16 +36,6 @@ class CallbackSocket(CallbackLink, ServedStream):
     def socket(self) -> Any:
         """The socket underneath, for its options and addresses; sending or receiving on it is an error."""
         return self._socket
-
-    @property
-    def closed(self) -> bool:
-        """Whether the stream was closed on this side."""
-        return self._closed
-
-    @property
-    def peer_error(self) -> OSError | None:
-        """The error by which the peer was found to be gone, or ``None``."""
-        return self._peer_error
 
     def _broken(self) -> Exception:
         error = self._peer_error

@@ -43,12 +43,10 @@ class SocketTransfer(RequestStream):
     """
 
     __slots__ = (
-        "_closed",
         "_deadlines",
         "_endpoint",
         "_eof_sent",
         "_kernel_socket",
-        "_peer_error",
         "_sending",
         "_timeout",
         "_tls",
@@ -73,25 +71,13 @@ class SocketTransfer(RequestStream):
         self._timeout: float | None = None
         self._deadlines: list[float] | None = None  # of the wait in each direction, once there was a timeout
         self.watched_until = _NEVER
-        self._closed = False
         self._sending = False
         self._eof_sent = False
-        self._peer_error: OSError | None = None
 
     @property
     def socket(self) -> Any:
         """The socket underneath, for its options and addresses; sending or receiving on it is an error."""
         return self._endpoint.socket
-
-    @property
-    def closed(self) -> bool:
-        """Whether the stream was closed on this side."""
-        return self._closed
-
-    @property
-    def peer_error(self) -> OSError | None:
-        """The error by which the peer was found to be gone, or ``None``."""
-        return self._peer_error
 
     @property
     def timeout(self) -> float | None:

@@ -64,9 +64,11 @@ class RequestStream(trio.abc.HalfCloseableStream):
 
     __slots__ = (
         "__weakref__",
+        "_closed",
         "_draining",
         "_idle",
         "_looked_after_drain",
+        "_peer_error",
         "budget",
         "buffer",
         "bytes_received",
@@ -90,6 +92,8 @@ class RequestStream(trio.abc.HalfCloseableStream):
         self.end_of_stream: bool = False
         self.timeouts: tuple[Timeout, ...] = ()
         self.unflushed: bool = False  # whether bytes that count as sent wait in the TLS layer
+        self._closed = False
+        self._peer_error: OSError | None = None
         self._idle = False
         self._draining = False
         self._looked_after_drain = False
@@ -102,14 +106,14 @@ class RequestStream(trio.abc.HalfCloseableStream):
         """The socket underneath, for its options and addresses; sending or receiving on it is an error."""
 
     @property
-    @abc.abstractmethod
     def closed(self) -> bool:
         """Whether the stream was closed on this side."""
+        return self._closed
 
     @property
-    @abc.abstractmethod
     def peer_error(self) -> OSError | None:
         """The error by which the peer was found to be gone, or ``None``."""
+        return self._peer_error
 
     @property
     @abc.abstractmethod
