@@ -53,5 +53,4 @@ def check_option(server: object, name: str, value: object) -> None:
 def check_options(server: object) -> None:
     """The same for the class variables that a subclass has overridden."""
     for name in _CHECKS:
-        if hasattr(server, name):
-            check_option(server, name, getattr(server, name))
+        check_option(server, name, getattr(server, name, None))
