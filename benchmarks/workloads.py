@@ -15,7 +15,11 @@ RATES = (1_000, 2_000, 5_000, 10_000, 20_000, 30_000, 40_000, 60_000, 80_000)
 
 
 def _echo(
-    name: str, connections: int, depth: int = 1, target: float | None = None, seconds: float = 0.4
+    name: str,
+    connections: int,
+    depth: int = 1,
+    target: float | None = None,
+    seconds: float = Workload.round_seconds,
 ) -> Workload:
     deep = f", {depth} lines at a time" if depth > 1 else ""
     return Workload(
