@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
 import socket
 import threading
 import time
+from socket import SO_ACCEPTCONN, SOL_SOCKET
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -70,8 +72,22 @@ def messages() -> Iterator[list[logging.LogRecord]]:
     logger.removeHandler(handler)
 
 
-def hoard(limit: int) -> list[int]:
-    """Open all the descriptors that there may be."""
+def connections() -> int:
+    """How many sockets of this process are an end of one, or were until their peers were gone, too."""
+    number = 0
+    for name in os.listdir("/dev/fd"):
+        with contextlib.suppress(OSError):
+            one = socket.socket(fileno=int(name))
+            try:
+                number += one.family == socket.AF_INET and not one.getsockopt(SOL_SOCKET, SO_ACCEPTCONN)
+            finally:
+                one.detach()
+    return number
+
+
+def hoard() -> list[int]:
+    """Open all the descriptors that there may be, which are few."""
+    limit = 40 + max(int(name) for name in os.listdir("/dev/fd"))
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     opened: list[int] = []
     try:
@@ -90,15 +106,19 @@ def test_server_when_no_descriptor_is_left_then_waits_for_one(
     calls: list[int] = []
     server = counting(getattr(module, name), calls)(("127.0.0.1", 0), echo)
     with serving(server):
+        others = connections()
         assert ask(server, b"before") == b"before"
+        # That client may be answered, and gone, before its request has closed what is its own.
+        wait_until(lambda: connections() == others)
         with socket.socket() as client:
             client.settimeout(SECONDS)
-            opened = hoard(40 + max(int(fd) for fd in os.listdir("/dev/fd")))
+            opened = hoard()
             calls.clear()
             client.connect(server.server_address)
             wait_until(lambda: calls)
             time.sleep(MOMENT)
             assert len(calls) <= FEW
+            wait_until(lambda: messages)
             assert [record.levelname for record in messages] == ["WARNING"]
             for fd in opened:
                 os.close(fd)
@@ -168,7 +188,7 @@ def test_handle_request_when_no_descriptor_is_left_then_times_out_as_ever(either
         server.timeout = 0.01
         timeouts: list[int] = []
         server.handle_timeout = lambda: timeouts.append(1)
-        opened = hoard(40 + max(int(fd) for fd in os.listdir("/dev/fd")))
+        opened = hoard()
         try:
             server.handle_request()
         finally:
