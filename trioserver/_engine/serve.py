@@ -73,7 +73,6 @@ async def serve_requests(engine: Engine, hooks: Hooks, record: Request[Any]) -> 
     each idle connection. So Ctrl-C may strike anywhere in here; a request that it leaves behind is ended by
     the engine, at the end of its run.
     """
-    idle: IdleTask | None = None  # made when there is a need: it would cost each idle connection memory
     with trio.CancelScope() as scope:
         while True:
             record.served_in(scope, trio.lowlevel.current_task())
@@ -99,8 +98,7 @@ async def serve_requests(engine: Engine, hooks: Hooks, record: Request[Any]) -> 
             if record.cancel_called or not engine.accepting or len(engine.idle_tasks) >= MAX_IDLE_TASKS:
                 return
             del record
-            idle = idle or IdleTask(engine.idle_tasks)
-            record = await idle.wait()
+            record = await IdleTask(engine.idle_tasks).wait()
 
 
 @trio.lowlevel.disable_ki_protection
