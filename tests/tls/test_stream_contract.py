@@ -160,6 +160,28 @@ async def test_gathered_replies_when_there_is_no_room_then_the_flusher_sends_all
     assert not near.unflushed
 
 
+@pytest.mark.parametrize("then", ["sleep", "wait_request", "receive_some"])
+async def test_flush_when_cancelled_in_the_tls_layer_then_no_half_record_is_left_behind(
+    wires: Wires, certificates: Certificates, then: str
+) -> None:
+    """Everything is encrypted, and a part of it sent: the rest does not wait for the next write."""
+    near, far = await tls_pair(wires.pair("unix", small=True), certificates)
+    writer = trioserver.StreamWriter(near, buffer_bytes=1_000_000)
+    await writer.write(bytes(15_000))
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(writer.flush)
+            await trio.testing.wait_all_tasks_blocked()
+            scope.cancel()
+    assert near.unflushed
+    assert not writer.pending
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon({"sleep": trio.sleep_forever}.get(then) or getattr(near, then))
+        with trio.fail_after(5):
+            assert await receive_exactly(far, 15_000) == bytes(15_000)
+        nursery.cancel_scope.cancel()
+
+
 async def test_receive_when_it_was_filled_by_whole_records_then_the_rest_is_not_waited_for(
     wires: Wires, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:

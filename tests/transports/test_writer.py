@@ -119,6 +119,25 @@ async def test_pipelined_input_when_the_handler_waits_for_something_else_then_re
         nursery.cancel_scope.cancel()
 
 
+async def test_flush_when_cancelled_then_what_is_left_goes_out_whatever_the_handler_waits_for() -> None:
+    """The writes have returned; the client, who waits for the rest of a reply, sends nothing before it."""
+    async with trio.open_nursery() as nursery:
+        endpoint = FakeEndpoint(b"1\n2\n", room=3)
+        stream = served_by(nursery, endpoint)
+        writer = StreamWriter(stream)
+        await stream.wait_request()
+        await writer.write(b"reply")
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as flushing:
+                flushing.start_soon(writer.flush)
+                await trio.testing.wait_all_tasks_blocked()
+                scope.cancel()
+        endpoint.make_room(100)
+        await trio.testing.wait_all_tasks_blocked()
+        assert bytes(endpoint.sent) == b"reply"
+        nursery.cancel_scope.cancel()
+
+
 async def test_order_when_write_and_send_all_are_mixed_then_it_is_kept() -> None:
     """Gathered replies go out before what the stream itself is told to send."""
     async with trio.open_nursery() as nursery:

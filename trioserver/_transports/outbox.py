@@ -40,6 +40,9 @@ class Sender(Protocol):
     async def send_rest(self, rest: memoryview) -> None:
         """Send all of ``rest``, waiting for the peer to make room."""
 
+    def send_later(self) -> None:
+        """Have sent what was put back, in case that the handler neither writes nor reads any more."""
+
 
 class Outbox:
     """The gathered output of one stream."""
@@ -52,8 +55,8 @@ class Outbox:
         self.room: int = room
         """Bytes that may be in ``parts`` before more is to be done than to append.
 
-        0 when it is over, and when something was put back: that nobody sends before the next write or read,
-        or the end of what another task sends.
+        0 when it is over, and when something was put back: that the flusher sends, as soon as nobody else
+        does.
         """
         self._flushed: trio.Event | None = None
         self._error: Exception | None = None
@@ -110,6 +113,7 @@ class Outbox:
             await self._stream.send_rest(rest)
         except trio.Cancelled:
             self._put_back(bytes(rest[self._stream.bytes_sent - before :]))
+            self._stream.send_later()
             raise
         except (trio.BrokenResourceError, trio.ClosedResourceError, TimeoutError) as error:
             self._fail(error)
@@ -127,7 +131,9 @@ class Outbox:
 
     def flush_now(self) -> memoryview | None:
         """Send what fits; the rest is returned, and is the caller's to send with `flush_rest`."""
-        if not self.size or self._flushed is not None or self._error is not None or self._stream.closed:
+        if not self.size and not self._stream.unflushed:
+            return None
+        if self._flushed is not None or self._error is not None or self._stream.closed:
             return None
         data = self._take()
         try:
@@ -189,7 +195,7 @@ class Flusher:
         self._dirty.clear()
 
     def add(self, outbox: Outbox) -> None:
-        """Flush ``outbox`` soon: it has something, and had nothing before."""
+        """Flush ``outbox`` soon: it has something, and had nothing before, or it was put back."""
         self._dirty.append(outbox)
         if not self._running:
             self._running = True
@@ -207,7 +213,7 @@ class Flusher:
         while True:
             dirty, self._dirty = self._dirty, []
             for outbox in dirty:
-                if outbox.size:  # mostly the handler has sent it by now
+                if outbox.size or not outbox.room:  # mostly the handler has sent it by now
                     self.flush(outbox)
             if not self._dirty:
                 await self._wake.park()

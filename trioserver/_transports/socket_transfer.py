@@ -265,11 +265,7 @@ class SocketTransfer(RequestStream):
     def _end_sender(self) -> None:
         """Let others send; first, what was put back since this one did."""
         self._sending = False
-        outbox, flusher = self.outbox, self.flusher
-        if outbox is None or flusher is None or self._closed:
-            return  # when the server ends its streams are closed, and nobody may start a helper
-        if outbox.size and not outbox.room:
-            flusher.add(outbox)
+        self.send_later()
 
     async def send_all(self, data: ReadableBuffer) -> None:
         """Send everything. See ``trio.abc.SendStream``; when cancelled, a part may have been sent."""

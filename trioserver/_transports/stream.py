@@ -175,6 +175,14 @@ class RequestStream(trio.abc.HalfCloseableStream):
             with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 await self.outbox.flush()
 
+    def send_later(self) -> None:
+        """Have sent what was put back, in case that the handler neither writes nor reads any more."""
+        outbox, flusher = self.outbox, self.flusher
+        if outbox is None or flusher is None or self._closed:
+            return  # when the server ends its streams are closed, and nobody may start a helper
+        if not outbox.room and (outbox.size or self.unflushed):
+            flusher.add(outbox)
+
     @abc.abstractmethod
     def interrupt(self) -> None:
         """Make a task that waits for this stream look again at why it does."""

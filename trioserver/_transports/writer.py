@@ -95,7 +95,7 @@ class StreamWriter:
         if (outbox := stream.outbox) is None:
             outbox = stream.outbox = Outbox(stream, self._buffer_bytes or GATHER_BYTES)
         pipelined = stream.buffer.size > 0 and stream.flusher is not None
-        first = not (outbox.size and outbox.room)  # nor has the flusher what was put back
+        first = not (outbox.size and outbox.room)  # nor need the flusher have what was put back
         outbox.add(bytes(data))
         outbox.room = self._buffer_bytes or GATHER_BYTES
         limit = self._buffer_bytes or (GATHER_BYTES if pipelined else 0)
