@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -152,3 +154,36 @@ async def test_gathered_replies_when_another_task_sends_then_they_follow_it(
             while len(received) < large + len(b"reply\n"):
                 received += await client.receive_some()
     assert received.endswith(b"\0reply\n")
+
+
+async def test_handler_when_it_fails_and_the_client_has_left_then_its_error_is_the_one_that_is_told(
+    io_path: str,
+) -> None:
+    """That its gathered reply can not be sent either is no second error, in place of the first."""
+    left = trio.Event()
+
+    class Handler(trioserver.StreamRequestHandler):
+        async def handle(self) -> None:
+            await self.rfile.readline()
+            await left.wait()
+            await self.wfile.write(b"reply")
+            raise ValueError("mine")
+
+    class Server(trioserver.TCPServer):
+        async def handle_error(self, request: trioserver.RequestStream, client_address: Any) -> None:
+            raised.append(sys.exc_info()[0])
+
+    raised: list[type[BaseException] | None] = []
+    recorder = Recorder()
+    server = Server(("127.0.0.1", 0), Handler)
+    server.add_observer(recorder)
+    async with server.running(grace_period=None), client_of(server) as client:
+        await client.send_all(b"one\ntwo\n")
+        while not server.statistics().bytes_received:
+            await trio.lowlevel.checkpoint()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        client.socket.close()
+        left.set()
+    (ended,) = [event for event in recorder.events if isinstance(event, trioserver.RequestEnded)]
+    assert raised == [ValueError]
+    assert isinstance(ended.error, ValueError)

@@ -9,6 +9,8 @@ import pytest
 import trio
 import trio.testing
 
+from trioserver import StreamWriter
+
 from .kit import read_all_of, reset
 
 if TYPE_CHECKING:
@@ -106,6 +108,18 @@ async def test_receive_when_another_task_closes_the_stream_then_it_raises(wires:
         await trio.testing.wait_all_tasks_blocked()
         await stream.aclose()
     assert sorted(ended) == ["receive", "send"]
+
+
+async def test_aclose_when_another_task_closes_the_stream_then_it_is_closed_and_that_is_all(
+    wires: Wires,
+) -> None:
+    """While it sends what is gathered: the stream is as closed as it was asked to be."""
+    stream, _ = wires.with_peer(small=True)
+    await StreamWriter(stream, buffer_bytes=1 << 24).write(bytes(1 << 20))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stream.aclose)
+        await trio.testing.wait_all_tasks_blocked()
+        stream.close()
 
 
 async def test_wait_to_send_when_called_twice_then_both_return(wires: Wires) -> None:

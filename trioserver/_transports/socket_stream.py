@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 _NEVER: Final = float("inf")
 
+_NO_MORE = contextlib.suppress(
+    trio.BrokenResourceError, trio.BusyResourceError, trio.ClosedResourceError, StreamTimeout
+)
+"""Around the last sends before a stream is closed: whatever keeps them from it, closed it will be."""
+
 
 class SocketStream(SocketTransfer):
     """A connected stream socket: how it becomes a TLS connection, and how it is closed."""
@@ -122,7 +127,7 @@ class SocketStream(SocketTransfer):
         """
         try:
             if not self._closed:
-                with contextlib.suppress(trio.BrokenResourceError, trio.BusyResourceError, StreamTimeout):
+                with _NO_MORE:
                     if self.outbox is not None:
                         await self.outbox.flush()
                     await self._send_end()
@@ -134,7 +139,7 @@ class SocketStream(SocketTransfer):
         """Over TLS, send the end of the stream; a peer that is gone does not need it."""
         tls = self._tls
         if tls is not None and tls.established and not self._closed and self._peer_error is None:
-            with contextlib.suppress(trio.BrokenResourceError, trio.BusyResourceError, StreamTimeout):
+            with _NO_MORE:
                 await self._end_sending()
 
     @property
@@ -153,7 +158,7 @@ class SocketStream(SocketTransfer):
             gathered = outbox is not None and not outbox.empty
             if (gathered or self._tls is not None) and not self._closed:
                 deadline = trio.current_time() + timeout
-                with trio.move_on_at(deadline):
+                with trio.move_on_at(deadline), _NO_MORE:
                     if outbox is not None:
                         await outbox.flush()
                     await self._send_end()
