@@ -85,6 +85,27 @@ async def test_wait_request_when_a_drain_begins_then_false(wires: Wires, timeout
     assert not await stream.wait_request()
 
 
+async def test_wait_request_when_two_tasks_call_it_then_the_drain_still_ends_the_first(wires: Wires) -> None:
+    """The second is refused, and that hides nothing."""
+    stream, _ = wires.with_peer()
+    got: list[bool] = []
+
+    async def wait() -> None:
+        got.append(await stream.wait_request())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(trio.BusyResourceError):
+            await stream.wait_request()
+        assert stream.idle
+        stream.begin_drain()
+        with trio.fail_after(5):
+            await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert got == [False]
+
+
 async def test_wait_request_when_a_request_came_before_the_drain_then_a_last_look_takes_it(
     wires: Wires,
 ) -> None:

@@ -284,6 +284,7 @@ class RequestStream(trio.abc.HalfCloseableStream):
 
         Raises:
           trio.BrokenResourceError: The connection was reset.
+          trio.BusyResourceError: Another task is reading, or waits for a request.
 
         Cancellation: nothing is lost; the bytes stay for the next read.
         """
@@ -297,6 +298,8 @@ class RequestStream(trio.abc.HalfCloseableStream):
             if self._looked_after_drain:
                 return False
             self._looked_after_drain = True
+        if self._idle:  # or the end of this call would hide the other one from a drain
+            raise trio.BusyResourceError("another task waits for a request on this stream")
         self._idle = True
         try:
             if timeout is None and self.timeout is None and (self.outbox is None or not self.outbox.size):
