@@ -220,3 +220,34 @@ async def test_p9_a_connection_whose_replies_were_gathered_is_not_kept(fails: bo
             assert len(kept) <= 2
     finally:
         gc.enable()
+
+
+async def test_p9_connections_whose_replies_went_out_together_are_not_kept(io_path: str) -> None:
+    """The flusher, while it waits for the next ones, has forgotten all of the last."""
+    kept: weakref.WeakSet[object] = weakref.WeakSet()
+    arrived = trio.Event()
+
+    async def handler(request: trioserver.RequestStream, client_address: Any, server: Any) -> None:
+        kept.add(request)
+        await arrived.wait()
+        await request.wait_request()
+        await trioserver.StreamReader(request).readline()
+        await trioserver.StreamWriter(request).write(b"reply")
+
+    server = trioserver.TCPServer(("127.0.0.1", 0), handler)
+    gc.collect()
+    gc.disable()
+    try:
+        async with server.running():
+            clients = [await trio.open_tcp_stream(*server.server_address) for _ in range(10)]
+            for client in clients:
+                await client.send_all(b"one\ntwo\n")
+            await wait_until(lambda: len(kept) == 10)
+            arrived.set()
+            for client in clients:
+                assert await client.receive_some() == b"reply"
+                await client.aclose()
+            await wait_until(lambda: not server.requests)
+            assert len(kept) <= 2  # the accept loop and the last task have the last one
+    finally:
+        gc.enable()

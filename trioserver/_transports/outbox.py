@@ -209,11 +209,14 @@ class Flusher:
         if rest is not None:
             self._start(outbox.flush_rest, rest)
 
+    def _flush_all(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        for outbox in dirty:
+            if outbox.size or not outbox.room:  # mostly the handler has sent it by now
+                self.flush(outbox)
+
     async def _run(self) -> None:
         while True:
-            dirty, self._dirty = self._dirty, []
-            for outbox in dirty:
-                if outbox.size or not outbox.room:  # mostly the handler has sent it by now
-                    self.flush(outbox)
+            self._flush_all()  # which keeps none of them in its variables while this waits (P9)
             if not self._dirty:
                 await self._wake.park()
