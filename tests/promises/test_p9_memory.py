@@ -251,3 +251,34 @@ async def test_p9_connections_whose_replies_went_out_together_are_not_kept(io_pa
             assert len(kept) <= 2  # the accept loop and the last task have the last one
     finally:
         gc.enable()
+
+
+async def test_p9_a_connection_that_breaks_while_an_error_is_handled_is_not_kept(io_path: str) -> None:
+    """That error has a traceback, with the handler in it, and is the context of what the peer did."""
+    kept: weakref.WeakSet[object] = weakref.WeakSet()
+    gone = trio.Event()
+
+    class Handler(trioserver.StreamRequestHandler):
+        async def handle(self) -> None:
+            kept.add(self.request)
+            try:
+                raise ValueError
+            except ValueError:
+                await gone.wait()
+                await self.rfile.readline()
+
+    server = trioserver.TCPServer(("127.0.0.1", 0), Handler)
+    gc.collect()
+    gc.disable()
+    try:
+        async with server.running():
+            clients = [await trio.open_tcp_stream(*server.server_address) for _ in range(5)]
+            await wait_until(lambda: len(kept) == 5)
+            for client in clients:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                await client.aclose()
+            gone.set()
+            await wait_until(lambda: not server.requests)
+            assert len(kept) <= 2  # the accept loop and the last task have the last one
+    finally:
+        gc.enable()

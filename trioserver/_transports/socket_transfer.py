@@ -384,8 +384,10 @@ class SocketTransfer(RequestStream):
         if self._eof_sent and error.errno == errno.EPIPE:
             return trio.ClosedResourceError("the sending half of this stream was closed by send_eof()")
         if self._peer_error is None:
-            # Its traceback has frames that have this stream: a cycle, for each client that resets (P9).
+            # Its traceback has frames that have this stream: a cycle, for each client that resets (P9). So
+            # has that of what was being handled just then, the cancellation of the request say.
             self._peer_error = error.with_traceback(None)
+            error.__context__ = None
         if self._tls is not None:
             from .tls import describe
 
