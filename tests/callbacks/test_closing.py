@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from typing import Any
 
 import pytest
@@ -104,6 +105,43 @@ def test_request_close_in_a_method_then_that_is_no_error(way: str, where: str) -
     assert server.errors == []
     assert outcomes(server) == ["finished"]
     assert late == ["ClosedResourceError"]
+
+
+@pytest.mark.parametrize("way", ["in place", "in place unix", "portable", "hook"])
+@pytest.mark.parametrize("how", ["close", "detach", "close and write"])
+def test_p4_when_a_method_closes_the_socket_itself_then_that_connection_ends_and_no_other(
+    way: str, how: str
+) -> None:
+    """As synchronous handlers do: ``self.request.socket.close()``. To write then is an error."""
+
+    class Raw(Commands):
+        def data_received(self, data: bytes) -> None:
+            if data != b"end\n":
+                self.write(data)
+                return
+            if how == "detach":
+                socket.close(self.request.socket.detach())
+            else:
+                self.request.socket.close()
+            if how == "close and write":
+                self.write(data)
+            else:
+                self.close()
+
+    async def talk(server: Any, connect: Connect) -> None:
+        async with await connect() as good, await connect() as bad:
+            await bad.send_all(b"end\n")
+            with contextlib.suppress(trio.BrokenResourceError):
+                assert await receive_all(bad) == b""
+            await until(lambda: len(server.requests) == 1)
+            await good.send_all(b"echo\n")
+            assert await receive_exactly(good, 5) == b"echo\n"
+
+    server = play(way, Raw, talk, grace_period=None)
+    expected = [trio.ClosedResourceError] if how == "close and write" else []
+    assert [type(error) for error in server.errors] == expected
+    assert sorted(outcomes(server)) == (["failed", "finished"] if expected else ["finished", "finished"])
+    assert [handler.finished for handler in Raw.all] == [1, 1]
 
 
 @every_way

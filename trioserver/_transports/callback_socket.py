@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import socket
 from typing import Any
@@ -39,7 +40,7 @@ class CallbackSocket(CallbackLink, ServedStream):
 
     def _broken(self) -> Exception:
         error = self._peer_error
-        if error is None:
+        if error is None or error.errno == errno.EBADF:  # or the socket itself was closed, by the handler
             return trio.ClosedResourceError("this connection was closed")
         broken = trio.BrokenResourceError(f"the peer is gone: {error}")
         broken.__cause__ = error
