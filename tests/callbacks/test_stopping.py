@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import Any
 
 import pytest
@@ -149,6 +150,38 @@ def test_when_a_method_ends_the_others_then_what_was_ready_for_them_does_not_mat
     server = play(way, Handler, talk)
     assert outcomes(server) == ["cancelled" if how == "cancel" else "finished"] * 5
     assert [handler.finished for handler in Handler.all] == [1] * 5
+
+
+@pytest.mark.parametrize("way", ["in place", "in place unix", "portable", "hook"])
+@pytest.mark.parametrize("how", ["close", "end"])
+def test_close_when_a_method_of_another_calls_it_then_what_has_come_is_dropped(way: str, how: str) -> None:
+    """Also what became ready in the same moment: a reply to it would be a write after ``close``."""
+    calls: list[Any] = []
+
+    class Handler(Commands):
+        def data_received(self, data: bytes) -> None:
+            calls.append(self)
+            for handler in self.all:
+                if handler is not self and how == "end":
+                    handler.close()
+                elif handler is not self:
+                    handler.request.close()
+
+    async def talk(server: Any, connect: Connect) -> None:
+        clients = [await connect() for _ in range(5)]
+        await until(lambda: len(Handler.all) == 5)
+        for client in clients:
+            os.write(client.socket.fileno(), b"all\n")  # no checkpoint in between: all of it comes at once
+        await until(lambda: len(server.requests) == 1)
+        for client in clients:
+            with contextlib.suppress(trio.BrokenResourceError):
+                await client.aclose()
+        await until(lambda: not server.requests)
+
+    server = play(way, Handler, talk)
+    assert server.errors == []
+    assert len(calls) == 1
+    assert outcomes(server) == ["finished"] * 5
 
 
 @every_way

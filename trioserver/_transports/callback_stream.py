@@ -142,8 +142,8 @@ class CallbackStream(CallbackSocket):
     @trio.lowlevel.disable_ki_protection
     def _receive(self, events: int = 0) -> None:
         """Receive, call the handler, send what it has written: every request's path, written out flat."""
-        if self.more:
-            return  # it has its turn, and what comes after it waits in the kernel
+        if self.more or self.ending:
+            return  # it has its turn, and what comes after it waits in the kernel; or another has closed it
         try:
             data = self._socket.recv(RECEIVE_BYTES)
         except BlockingIOError:
