@@ -375,6 +375,37 @@ async def test_p9_write_when_it_is_of_nothing_then_nothing_is_kept() -> None:
     assert kept == []
 
 
+@pytest.mark.parametrize("where", ["constructor", "data_received"])
+async def test_p9_timeout_when_it_begins_after_the_close_then_nothing_is_kept_for_so_long(where: str) -> None:
+    """What watches the timeouts forgets connections that are closed, if not each one at once."""
+    import weakref
+
+    ended: list[weakref.ref[Any]] = []
+
+    class Handler(trioserver.CallbackRequestHandler):
+        timeout = 3600.0
+
+        def __init__(self, request: Any, client_address: Any, server: Any) -> None:
+            super().__init__(request, client_address, server)
+            ended.append(weakref.ref(request))
+            if where == "constructor":
+                request.close()
+
+        def data_received(self, data: bytes) -> None:
+            self.busy = True
+            self.request.close()
+            self.busy = False
+
+    async with trioserver.TCPServer(("127.0.0.1", 0), Handler).running() as server:
+        for _ in range(200):
+            async with client_of(server) as client:
+                if where == "data_received":
+                    await client.send_all(b"any")
+                assert await receive_all(client) == b""
+        await wait_until(lambda: not server.requests)
+        assert len([reference for reference in ended if reference() is not None]) < 100  # those not yet swept
+
+
 async def test_p9_when_a_connection_has_ended_then_nothing_of_it_is_left() -> None:
     """Without the garbage collector, which the tests switch off: no cycles."""
     import weakref

@@ -358,7 +358,7 @@ class CallbackStream(CallbackSocket):
 
     def _put_off(self) -> None:
         """The peer did something: its time begins anew."""
-        if self._timeout is None or self._over:
+        if self._timeout is None or self._over or self._closed:  # closed, nobody would take it out again (P9)
             self.deadline = _NEVER
             return
         self.deadline = trio.current_time() + self._timeout
