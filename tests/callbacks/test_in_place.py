@@ -406,6 +406,42 @@ async def test_p9_timeout_when_it_begins_after_the_close_then_nothing_is_kept_fo
         assert len([reference for reference in ended if reference() is not None]) < 100  # those not yet swept
 
 
+def test_p5_drain_when_it_begins_as_a_timeout_is_put_off_then_the_connection_ends() -> None:
+    """In one turn the timeout is over, another task has had the answer, and the drain begins."""
+    handlers: list[Any] = []
+
+    class Handler(Echo):
+        timeout = 1.0
+
+        def setup(self) -> None:
+            handlers.append(self)
+            self.busy = True
+
+    async def main() -> None:
+        server = trioserver.TCPServer(("127.0.0.1", 0), Handler, linger_timeout=0)
+
+        async def answer() -> None:
+            await trio.sleep(1.0)
+            handlers[-1].busy = False
+            server.request_shutdown(None)
+
+        async with trio.open_nursery() as nursery:
+            await nursery.start(server.serve_forever)
+            async with client_of(server):
+                while not server.requests:
+                    await trio.lowlevel.checkpoint()
+                nursery.start_soon(answer)
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                clock.jump(1.0)
+                for _ in range(1000):
+                    await trio.lowlevel.checkpoint()
+                assert server.requests == ()
+
+    for _ in range(20):  # what is due at the same time comes in any order
+        clock = trio.testing.MockClock()
+        trio.run(main, clock=clock)
+
+
 async def test_p9_when_a_connection_has_ended_then_nothing_of_it_is_left() -> None:
     """Without the garbage collector, which the tests switch off: no cycles."""
     import weakref

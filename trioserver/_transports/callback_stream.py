@@ -384,7 +384,7 @@ class CallbackStream(CallbackSocket):
         else:
             self._put_off()  # the peer waits for the handler
         if self._draining and not self._over:
-            self.attention = True
+            self._drain()  # it may have begun in the same moment
 
     # The end.
 
