@@ -442,6 +442,39 @@ def test_p5_drain_when_it_begins_as_a_timeout_is_put_off_then_the_connection_end
         trio.run(main, clock=clock)
 
 
+async def test_finish_when_an_observer_exits_at_the_end_of_each_then_it_is_called_for_all() -> None:
+    """As with a task for each; the server stops."""
+    handlers: list[Any] = []
+    finished: list[Any] = []
+
+    class Handler(Echo):
+        def setup(self) -> None:
+            handlers.append(self)
+
+        def finish(self) -> None:
+            finished.append(self)
+
+    def exit_at_the_end(event: trioserver.ServerEvent) -> None:
+        if isinstance(event, trioserver.RequestEnded):
+            raise SystemExit(event.request_id)
+
+    server = trioserver.TCPServer(("127.0.0.1", 0), Handler)
+    server.add_observer(exit_at_the_end)
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(server.serve_forever)
+            async with client_of(server) as first, client_of(server), client_of(server):
+                await wait_until(lambda: len(handlers) == 3)
+                await first.aclose()
+                await trio.sleep(10)
+    (stopped,) = caught.value.exceptions
+    assert isinstance(stopped, BaseExceptionGroup)
+    assert [str(error) for error in stopped.exceptions] == ["1", "2", "3"]
+    assert finished == handlers
+    numbers = server.statistics()
+    assert (numbers.accepted, numbers.finished, numbers.cancelled, numbers.active) == (3, 1, 2, 0)
+
+
 async def test_p9_when_a_connection_has_ended_then_nothing_of_it_is_left() -> None:
     """Without the garbage collector, which the tests switch off: no cycles."""
     import weakref

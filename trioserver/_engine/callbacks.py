@@ -90,15 +90,21 @@ class Callbacks:
         if error is None:
             if stream.cancelled:
                 stream.close_now()  # what fits
-                end_request(self._engine, record)
+                self._end(record)
                 return
             record.outcome = Outcome.FINISHED
             if stream.close_now():
-                end_request(self._engine, record)
+                self._end(record)
                 return
             record.enter(RequestState.CLOSING)
         stream.context.run(self._engine.start, self._end_in_task, record, error)
         record.served_in(None, None)
+
+    def _end(self, record: Request[Any]) -> None:
+        try:
+            end_request(self._engine, record)
+        except BaseException as error:  # of an observer that calls sys.exit(), say
+            self._engine.fail(error)  # by raising, it would leave handlers that are not finished
 
     @trio.lowlevel.enable_ki_protection
     async def _end_in_task(self, record: Request[Any], error: BaseException | None) -> None:
