@@ -71,6 +71,7 @@ def test_close_when_called_from_another_task_then_the_connection_ends(way: str, 
 def test_request_close_in_a_method_then_that_is_no_error(way: str, where: str) -> None:
     """Nothing is made of what came after it, nor of what was written before."""
     late: list[str] = []
+    lines: list[bytes] = []
 
     class Handler(Commands):
         def setup(self) -> None:
@@ -79,6 +80,7 @@ def test_request_close_in_a_method_then_that_is_no_error(way: str, where: str) -
                 self.request.close()
 
         def data_received(self, data: bytes) -> None:
+            lines.append(data)
             super().data_received(data)
             if where == "data_received":
                 self.request.close()
@@ -105,6 +107,7 @@ def test_request_close_in_a_method_then_that_is_no_error(way: str, where: str) -
     assert server.errors == []
     assert outcomes(server) == ["finished"]
     assert late == ["ClosedResourceError"]
+    assert len(lines) == {"setup": 0, "data_received": 1, "eof_received": 2}[where]
 
 
 @pytest.mark.parametrize("way", ["in place", "in place unix", "portable", "hook"])

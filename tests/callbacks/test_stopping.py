@@ -154,11 +154,16 @@ def test_when_a_method_ends_the_others_then_what_was_ready_for_them_does_not_mat
 
 @pytest.mark.parametrize("way", ["in place", "in place unix", "portable", "hook"])
 @pytest.mark.parametrize("how", ["close", "end"])
-def test_close_when_a_method_of_another_calls_it_then_what_has_come_is_dropped(way: str, how: str) -> None:
+@pytest.mark.parametrize("cut", [b"\n", None])
+def test_close_when_a_method_of_another_calls_it_then_what_has_come_is_dropped(
+    way: str, how: str, cut: bytes | None
+) -> None:
     """Also what became ready in the same moment: a reply to it would be a write after ``close``."""
     calls: list[Any] = []
 
     class Handler(Commands):
+        delimiter = cut  # type: ignore[assignment]
+
         def data_received(self, data: bytes) -> None:
             calls.append(self)
             for handler in self.all:

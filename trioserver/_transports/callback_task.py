@@ -27,18 +27,36 @@ class CallbackTask(CallbackLink):
       ConfigError: ``stream`` is none: the server's requests are not connections.
     """
 
-    __slots__ = (*LINK_SLOTS, "_broken_off", "_lost", "_sending", "_stream", "_wait_draining", "_waiting")
+    __slots__ = (
+        *(name for name in LINK_SLOTS if name != "ending"),
+        "_broken_off",
+        "_ended",
+        "_lost",
+        "_sending",
+        "_stream",
+        "_wait_draining",
+        "_waiting",
+    )
 
     def __init__(self, stream: RequestStream, wait_draining: Callable[[], Awaitable[None]]) -> None:
         if not isinstance(stream, RequestStream):
             raise ConfigError(f"a CallbackRequestHandler is for connections, and not for {stream!r}")
-        self._reset()
         self._stream = stream
+        self._reset()
         self._wait_draining = wait_draining
         self._sending = False
         self._broken_off = False  # whether a part of something was sent, and the rest will not be
         self._waiting: trio.CancelScope | None = None  # a wait for input, which may be ended
         self._lost: Exception | None = None
+
+    @property
+    def ending(self) -> bool:
+        """Whether the handler is done: it has said so, or has closed the stream."""
+        return self._ended or self._stream.closed
+
+    @ending.setter
+    def ending(self, ending: bool) -> None:
+        self._ended = ending
 
     async def serve(self) -> None:
         """Serve the connection until it ends. Cancelled, the handler's ``finish`` is called all the same."""
@@ -89,7 +107,7 @@ class CallbackTask(CallbackLink):
 
     async def _serve(self) -> None:
         stream = self._stream
-        while not (self.ending or stream.closed):
+        while not self.ending:
             if self._lost is not None:
                 raise self._lost
             if self.unsent:
@@ -100,6 +118,8 @@ class CallbackTask(CallbackLink):
             elif stream.end_of_stream:
                 await self._wait_after_end()
             elif await self._receive():
+                if self.ending:
+                    return  # another one has closed it in the same moment
                 self._call(self.feed, stream.buffer.take(stream.buffer.size))
             elif stream.end_of_stream:
                 self._call(self.feed_end)
