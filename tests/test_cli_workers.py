@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import Running, connect, serving
-from harness import receive_exactly
+from harness import receive_exactly, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,6 +122,22 @@ async def test_cli_when_hung_up_then_the_workers_are_replaced(folder: Path) -> N
         assert b"importing 'handlers' failed: NameError at " in errors
         running.process.send_signal(signal.SIGTERM)
         assert await running.end() == (0, STOPPED.format(connections, connections, 0))
+
+
+async def test_cli_when_nobody_reads_its_errors_then_a_restart_that_fails_ends_nothing(folder: Path) -> None:
+    """As with ``2> >(tee log)`` whose tee has ended: the old workers go on, and so does their parent."""
+    async with serving(folder, "handlers:whoami", "--workers", "2") as running:
+        pids = await workers_of(running)
+        assert running.process.stderr is not None
+        await running.process.stderr.aclose()
+        (folder / "handlers.py").write_text("open('tried', 'w').close()\nbroken")
+        running.process.send_signal(signal.SIGHUP)
+        await wait_until((folder / "tried").exists)
+        (folder / "handlers.py").write_text("async def whoami(request, client_address, server): ...")
+        running.process.send_signal(signal.SIGHUP)
+        await running.read_until(rf"Worker \d+ has taken the place of {pids[1]}\.\n")
+        running.process.send_signal(signal.SIGTERM)
+        assert await running.end() == (0, STOPPED.format(0, 0, 0))
 
 
 async def test_cli_when_a_worker_is_killed_then_says_who_takes_its_place(folder: Path) -> None:

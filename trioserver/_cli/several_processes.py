@@ -6,7 +6,6 @@ import functools
 import logging
 import os
 import signal
-import sys
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -114,7 +113,7 @@ async def _restart(workers: trioserver.Workers) -> None:
     except trioserver.LifecycleError:
         say("There are none yet.")  # the address is still being looked up
     except trioserver.WorkerError as error:
-        print(f"Not all workers were replaced; the old ones go on: {error}", file=sys.stderr)
+        say(f"Not all workers were replaced; the old ones go on: {error}", error=True)
     else:
         if workers.state is trioserver.State.SERVING:  # a shutdown ends it, too
             say("The workers were replaced.")
