@@ -10,7 +10,7 @@ import select
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -111,6 +111,28 @@ async def test_worker_when_the_next_can_not_start_then_it_is_tried_again_and_a_r
     assert "a worker could not start: RuntimeError at" in caplog.text
     assert f"there is {path}" in caplog.text
     assert "Traceback" in capfd.readouterr().err
+
+
+async def test_worker_when_there_is_no_thread_to_launch_the_next_one_then_it_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At the limit of processes, of which threads are a part, the others serve on."""
+    open_process, failures = trio.lowlevel.open_process, iter(range(2))
+
+    async def open_process_at_the_limit(*args: Any, **options: Any) -> trio.Process:
+        if next(failures, None) is not None:
+            raise RuntimeError("can't start new thread")
+        return await open_process(*args, **options)
+
+    workers = talking(workers=2)
+    async with workers.running():
+        victim, other = workers.pids
+        monkeypatch.setattr(trio.lowlevel, "open_process", open_process_at_the_limit)
+        os.kill(victim, signal.SIGKILL)
+        await workers.wait_for(WorkerStarted, 3)
+        assert other in workers.pids
+        assert len(workers.pids) == 2
+    assert caplog.text.count("no process could be started: can't start new thread") == 2
 
 
 async def test_worker_when_a_restart_was_faster_than_the_next_try_then_it_is_watched_at_once(

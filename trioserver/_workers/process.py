@@ -117,7 +117,8 @@ class Worker:
     # Its life.
 
     async def run(self, start: Message, sockets: list[socket.socket]) -> None:
-        """Launch it, listen to it, wait for its end, and reap it. Raises nothing but OSError, for no process.
+        """Launch it, listen to it, wait for its end, and reap it. If there is no process to be had, `failure`
+        says why; nothing is raised.
 
         Args:
           start: What it makes its server with.
@@ -131,7 +132,7 @@ class Worker:
         with trio.CancelScope(shield=True):
             try:
                 process = await self._launch(descriptors)
-            except OSError as error:
+            except (OSError, RuntimeError) as error:  # the latter for no thread to launch it in
                 self.failure = f"no process could be started: {error}"
                 self._end()
                 return
