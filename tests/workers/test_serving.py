@@ -7,6 +7,7 @@ import errno
 import functools
 import os
 import socket
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -142,6 +143,42 @@ async def test_a_worker_has_its_own_sockets_and_no_other() -> None:
             async with client_of_worker(workers, pid) as client:
                 theirs = set((await client.ask(b"sockets")).decode().split())
             assert len(theirs & ours) == 1
+
+
+WITHOUT_STANDARD_STREAMS = """
+import os, sys, trio, trioserver, worker_programs
+
+async def main():
+    report = os.dup(1)
+    for number in map(int, sys.argv[1:]):
+        os.close(number)
+    async with trioserver.Workers(worker_programs.talk, ("127.0.0.1", 0), workers=2).running() as workers:
+        stream = await trio.open_tcp_stream(*workers.server_address)
+        await stream.send_all(b"hello\\n")
+        os.write(report, bytes(await stream.receive_some()))
+
+if __name__ == "__main__":
+    trio.run(main)
+"""
+
+
+@pytest.mark.parametrize("closed", [["0"], ["0", "1", "2"]], ids="".join)
+def test_workers_when_their_parent_has_closed_its_standard_streams_then_they_have_their_sockets(
+    closed: list[str], tmp_path: Path
+) -> None:
+    """As daemons do: the next sockets get these numbers, which mean something else to a new process."""
+    program = tmp_path / "program.py"
+    program.write_text(WITHOUT_STANDARD_STREAMS)
+    support = os.path.dirname(worker_programs.__file__)
+    done = subprocess.run(
+        [sys.executable, program, *closed],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([support, *sys.path])},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr
 
 
 async def test_the_port_is_taken_while_workers_serve_and_free_afterwards() -> None:

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import math
 import os
 import signal
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from .channel import Message
 
 _COUNTS: Final = ("accepted", "finished", "failed", "cancelled", "rejected")
+_LAST_STANDARD: Final = 2
+"""The descriptor of standard error."""
 
 
 class Worker:
@@ -131,7 +134,9 @@ class Worker:
         descriptors = [sock.fileno() for sock in sockets]
         with trio.CancelScope(shield=True):
             try:
-                process = await self._launch(descriptors)
+                with contextlib.ExitStack() as copies:
+                    descriptors = [_not_standard(number, copies) for number in descriptors]
+                    process = await self._launch(descriptors)
             except (OSError, RuntimeError) as error:  # the latter for no thread to launch it in
                 self.failure = f"no process could be started: {error}"
                 self._end()
@@ -155,13 +160,14 @@ class Worker:
 
     async def _launch(self, descriptors: list[int]) -> trio.Process:
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, contextlib.ExitStack() as copies:
             self._channel = Channel(ours)
             try:
+                number = _not_standard(theirs.fileno(), copies)
                 process = await trio.lowlevel.open_process(
-                    worker_command(theirs.fileno()),
+                    worker_command(number),
                     stdin=subprocess.DEVNULL,
-                    pass_fds=[theirs.fileno(), *descriptors],
+                    pass_fds=[number, *descriptors],
                     # Ctrl-C goes to all processes of the terminal's foreground group: here it is for the
                     # parent alone, who tells the workers.
                     start_new_session=True,
@@ -225,6 +231,18 @@ class Worker:
         self.state = WorkerState.ENDED
         for event in (self.loaded, self.ready, self.ended, self.relieved):
             event.set()
+
+
+def _not_standard(descriptor: int, copies: contextlib.ExitStack) -> int:
+    """A descriptor, or a copy of one whose number means standard input, output or error to the worker.
+
+    A program that has closed its own, as daemons do, gets these numbers for its next sockets.
+    """
+    if not 0 <= descriptor <= _LAST_STANDARD:
+        return descriptor
+    copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _LAST_STANDARD + 1)
+    copies.callback(os.close, copy)
+    return copy
 
 
 def describe_status(status: int | None) -> str:
