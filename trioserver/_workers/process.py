@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import math
 import os
 import signal
@@ -240,6 +239,8 @@ def _not_standard(descriptor: int, copies: contextlib.ExitStack) -> int:
     """
     if not 0 <= descriptor <= _LAST_STANDARD:
         return descriptor
+    import fcntl  # not on Windows, where there are no workers
+
     copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _LAST_STANDARD + 1)
     copies.callback(os.close, copy)
     return copy
