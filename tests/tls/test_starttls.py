@@ -190,6 +190,26 @@ async def test_starttls_when_another_task_reads_then_it_is_refused(server_contex
     assert server.handled == []
 
 
+async def test_read_when_another_task_makes_the_handshake_then_it_is_refused_and_no_fault_of_the_peers(
+    server_context: ssl.SSLContext,
+) -> None:
+    """A peer that is remembered as gone would not get the end of the reply."""
+
+    async def do(request: trioserver.RequestStream) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(request.starttls, server_context)
+            await trio.testing.wait_all_tasks_blocked()
+            for read in (request.receive_some, request.wait_request):
+                with pytest.raises(trio.BusyResourceError):
+                    await read()
+            assert request.peer_error is None
+            assert not request.closed
+            nursery.cancel_scope.cancel()
+
+    server = await run_in_handler(do)
+    assert server.handled == []
+
+
 async def test_starttls_when_cancelled_then_the_connection_is_closed(server_context: ssl.SSLContext) -> None:
     """Nobody could make sense of what is left of a handshake."""
 

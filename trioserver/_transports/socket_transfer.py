@@ -115,6 +115,9 @@ class SocketTransfer(RequestStream):
             self.drained = True
             return None
         except OSError as error:
+            if self._sending and self._tls is not None and not self._tls.established:
+                # No fault of the peer's, which would be remembered as gone.
+                raise trio.BusyResourceError("another task makes the TLS handshake") from None
             raise self._translate(error) from self._peer_error or error
         if not data:
             self.end_of_stream = True
