@@ -111,3 +111,27 @@ def test_max_threads_when_no_number_of_threads_then_config_error(value: Any) -> 
     server = trioserver.ThreadingTCPServer(("127.0.0.1", 0), Echo)
     with pytest.raises(trioserver.ConfigError, match="max_threads"):
         server.max_threads = value
+
+
+@pytest.mark.parametrize("name", ["max_requests", "max_threads", "RequestHandlerClass"])
+async def test_p6_limit_when_a_handler_sets_it_in_its_thread_then_refuses_before_anything_changes(
+    make: Make, name: str
+) -> None:
+    """It has to wake the accept loop; from the wrong thread that would never accept again, nor end."""
+    refused: list[Exception] = []
+
+    def handler(request: socket.socket, client_address: Any, server: Any) -> None:
+        value = getattr(server, name) if name == "RequestHandlerClass" else 5
+        try:
+            setattr(server, name, value)
+        except trioserver.LifecycleError as error:
+            refused.append(error)
+        trio.from_thread.run_sync(setattr, server, name, value)
+        request.sendall(b"done")
+
+    options = {} if name == "RequestHandlerClass" else {name: 1}
+    async with make(handler, **options).running() as server:
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(ask, server)
+    assert [name in str(error) for error in refused] == [True] * 3

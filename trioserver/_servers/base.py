@@ -11,8 +11,9 @@ import trio
 from .._engine.accept import accept_requests, service
 from .._engine.background import serve_in_background
 from .._engine.engine import Engine
+from .._engine.requests import in_trio_thread
 from .._engine.serve import end_request
-from .._vocabulary.errors import ConfigError, WrongTask
+from .._vocabulary.errors import ConfigError, LifecycleError, WrongTask
 from .._vocabulary.lifecycle import Act, State, after
 from .._vocabulary.options import check_count, check_seconds
 from .handler_checks import check_handler, check_kind, refuse_generators, refuse_synchronous
@@ -153,6 +154,7 @@ class BaseServer(ServerHooks[RequestT]):
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self._limits:
             check_count(name, value, none="no limit")
+            self._check_thread(name)
         if not (self._made and name in self._option_names()):
             super().__setattr__(name, value)
             return
@@ -167,6 +169,17 @@ class BaseServer(ServerHooks[RequestT]):
             raise
         if name in self._limits:
             self._engine.limit_changed(self.request_limit)
+
+    def _check_thread(self, name: str) -> None:
+        """Raise LifecycleError for an attribute that accepting has to look at, if another thread sets it.
+
+        Before it is set: waking the accept loop from there fails half done, and it would never go on.
+        """
+        if self._made and self._engine.running and not in_trio_thread():
+            raise LifecycleError(
+                f"{name} of a server that runs is set in the trio thread; in another one by "
+                f"trio.from_thread.run_sync(setattr, server, {name!r}, ...)"
+            )
 
     @property
     def request_limit(self) -> int | None:

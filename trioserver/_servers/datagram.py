@@ -206,6 +206,8 @@ class DatagramServer(DatagramSockets[Datagram]):
         check_datagram_handler(handler, type(self).__name__)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name in _LOOKED_UP_ONCE:
+            self._check_thread(name)
         super().__setattr__(name, value)
         if name == "RequestHandlerClass":
             self._in_place = in_place(value)

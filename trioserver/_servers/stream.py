@@ -180,6 +180,8 @@ class StreamServer(SocketServer[RequestStream, ListenerGroup]):
             check_ssl_context(name, value, optional=True)
             if self.__dict__.get("_serves_tls") is not None:
                 self._check_still_tls(value)
+        if name in _LOOKED_UP_ONCE:
+            self._check_thread(name)
         super().__setattr__(name, value)
         if name in _LOOKED_UP_ONCE and "_engine" in self.__dict__:
             self._chosen = False

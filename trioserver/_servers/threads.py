@@ -107,9 +107,10 @@ class ThreadingMixIn(BaseServer[Any]):
     """How many worker threads this server may have, a limit of its own; ``None`` is no limit.
 
     No more requests exist at once, nor more than ``max_requests``: the others wait in the kernel (P6). May be
-    changed while serving. The stdlib has no limit. A client that is connected and says nothing has a
-    thread, so it is well above the number of processors, and above the 40 that trio has for files and names;
-    Tomcat has 200, Apache's worker 400, for handlers without an interpreter lock to wait for.
+    changed while serving, in the trio thread. The stdlib has no limit. A client that is connected and says
+    nothing has a thread, so it is well above the number of processors, and above the 40 that trio has for
+    files and names; Tomcat has 200, Apache's worker 400, for handlers without an interpreter lock to wait
+    for.
     """
 
     daemon_threads: bool = False
