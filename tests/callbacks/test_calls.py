@@ -12,7 +12,7 @@ from harness import receive_all, receive_exactly
 
 import trioserver
 
-from .kit import Connect, every_way, half_close, play, until
+from .kit import Commands, Connect, every_way, half_close, play, until
 
 
 class Echo(trioserver.CallbackRequestHandler):
@@ -108,6 +108,29 @@ def test_delimiter_when_set_by_data_received_then_holds_for_what_comes_after(way
 
     play(way, Handler, talk)
     assert Handler.calls[:5] == ["setup", b"semicolons\n", b"a\nb;", b"anything;", b"c\n;d"]
+
+
+@every_way
+def test_delimiter_when_set_in_the_middle_of_a_line_then_holds_for_what_has_come_of_it(way: str) -> None:
+    """Also for the part in which the one before was looked for."""
+    got: list[bytes] = []
+
+    class Handler(Commands):
+        def data_received(self, data: bytes) -> None:
+            got.append(data)
+
+    async def talk(server: Any, connect: Connect) -> None:
+        async with await connect() as client:
+            await client.send_all(b"a;b")
+            await until(lambda: server.statistics().bytes_received == 3)
+            await client.send_all(b"c;d")
+            await until(lambda: server.statistics().bytes_received == 6)
+            Handler.all[0].delimiter = b";"
+            await client.send_all(b"e;")
+            await until(lambda: len(got) == 3)
+
+    play(way, Handler, talk)
+    assert got == [b"a;", b"bc;", b"de;"]
 
 
 @every_way

@@ -59,6 +59,7 @@ LINK_SLOTS: Final = (
     "_refusal",
     "_rest",
     "_searched",
+    "_sought",
     "ending",
     "handler",
     "more",
@@ -84,7 +85,6 @@ class CallbackLink:
     handler: Callee
     unsent: int
     more: bool
-    ending: bool
     set_up: bool
     _calling: bool
     _max_line: int
@@ -94,7 +94,16 @@ class CallbackLink:
     _rest: bytes  # where `more` is true: the input, of which all before `_position` was handled
     _position: int  # there, too
     _partial: ReceiveBuffer | None  # the beginning of a line
-    _searched: int  # there: bytes of it in which no delimiter ends
+    _searched: int  # there: bytes of it in which no delimiter ends,
+    _sought: bytes  # which was this one: the handler may have set another meanwhile
+
+    if TYPE_CHECKING:  # a slot, but for a `CallbackTask`, which looks at its stream, too
+
+        @property
+        def ending(self) -> bool: ...
+
+        @ending.setter
+        def ending(self, ending: bool) -> None: ...
 
     def _reset(self) -> None:
         self.unsent = 0
@@ -242,6 +251,7 @@ class CallbackLink:
         self._partial = partial = ReceiveBuffer()
         partial.append(data)
         self._searched = 0
+        self._sought = delimiter
         self._check_partial(partial, delimiter)
 
     def _take_first(self, partial: ReceiveBuffer) -> bytes | None:
@@ -249,6 +259,9 @@ class CallbackLink:
         delimiter = self.handler.delimiter
         if delimiter is None:
             return partial.take(partial.size)
+        if delimiter != self._sought:
+            self._searched = 0
+            self._sought = delimiter
         line = partial.take_until(delimiter, self._max_line, self._searched)
         if line is None:
             self._check_partial(partial, delimiter)
