@@ -54,6 +54,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "handlers.py").write_text(HANDLERS)
     (tmp_path / "broken.py").write_text("raise RuntimeError('two\\nlines')")
     (tmp_path / "misspelt.py").write_text("import os\nprint(\n")
+    (tmp_path / "lazy.py").write_text("def __getattr__(name): raise RuntimeError('two\\nlines')")
     (tmp_path / "lacking.py").write_text("import os\nimport nosuch\n")
     (tmp_path / "leaves.py").write_text("raise SystemExit")
     (tmp_path / "elsewhere.py").write_text(ELSEWHERE)
@@ -139,6 +140,7 @@ async def test_cli_when_a_handler_exits_then_so_does_the_server(folder: Path) ->
         (["misspelt:Handler"], "SyntaxError at .*misspelt.py:2: '\\(' was never closed"),
         (["lacking:Handler"], "ModuleNotFoundError at .*lacking.py:2: No module named 'nosuch'"),
         (["leaves:Handler"], "it called sys.exit"),
+        (["lazy:Handler"], "getting lazy:Handler failed: RuntimeError at .*lazy.py:1: two lines"),
         (["--bind", "127.0.0.1:80"], "tcp://HOST:PORT or unix:PATH"),
         (["--bind", "tcp://[::1"], "tcp://HOST:PORT or unix:PATH"),
         (["--bind", "tcp://127.0.0.1:80#x"], "tcp://HOST:PORT or unix:PATH"),
@@ -146,6 +148,7 @@ async def test_cli_when_a_handler_exits_then_so_does_the_server(folder: Path) ->
         (["--bind", "tcp://a..b:80"], "can not listen on a..b:80"),
         (["--bind", "unix:"], "needs a path"),
         (["--bind", "unix:/nosuch/folder/s"], "can not listen on /nosuch/folder/s"),
+        (["--bind", "unix:/nosuch/two\nlines/s"], "can not listen on /nosuch/two lines/s"),
         (["handlers:OfTheStdlib"], "synchronous handler .* trioserver.ThreadingTCPServer"),
         (
             ["handlers:Shout.handle"],

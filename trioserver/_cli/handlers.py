@@ -53,6 +53,8 @@ def load_handler(name: str) -> Callable[..., Any]:
             found = getattr(found, part)
         except AttributeError:
             raise trioserver.ConfigError(f"module {module_name!r} has no {path!r}") from None
+        except Exception as error:  # a module may have a __getattr__, which may import another one
+            raise trioserver.ConfigError(f"getting {name} failed: {describe_error(error)}") from error
     awaitable_class = inspect.isclass(found) and hasattr(found, "__await__")
     if not (awaitable_class or inspect.iscoroutinefunction(found)):
         hint = ""

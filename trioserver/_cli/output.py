@@ -51,7 +51,7 @@ def print_can_not_listen(address: Any, error: Exception) -> None:
 
 def print_error(text: str) -> None:
     """An error of the command line, in one line."""
-    say(f"python -m trioserver: error: {text}", error=True)
+    say(f"python -m trioserver: error: {' '.join(text.split())}", error=True)
 
 
 def print_counts(numbers: trioserver.ServerStatistics | trioserver.ShutdownReport) -> None:
