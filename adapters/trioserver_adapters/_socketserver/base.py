@@ -204,19 +204,19 @@ class BaseServer:
             if signal is Signal.EXPIRED:
                 return self.handle_timeout()
             if signal is Signal.READY:
-                self._handle_request_noblock()
+                return self._handle_request_noblock()
         return None
 
     # One request.
 
-    def _handle_request_noblock(self) -> None:
+    def _handle_request_noblock(self) -> Any:
         """Take a request that is there, and handle it."""
         backoff = companion_of(self).backoff
         try:
             request, client_address = self.get_request()  # type: ignore[attr-defined]  # of a subclass
         except OSError as error:
             backoff.failed(error)
-            return
+            return None
         backoff.succeeded()
         if self.verify_request(request, client_address):
             try:
@@ -229,6 +229,7 @@ class BaseServer:
                 raise
         else:
             self.shutdown_request(request)
+        return None
 
     def handle_timeout(self) -> Any:
         """Called by `handle_request` if no request comes in time. May be overridden."""

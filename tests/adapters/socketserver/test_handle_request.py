@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import socket
 import threading
 import time
 from typing import Any
@@ -188,3 +189,17 @@ def test_service_actions_are_not_called_for_single_requests(module: Any, make: A
     assert receive_all(client) == b""
     assert names(server)[-1] == "handle_timeout"
     assert "service_actions" not in names(server)
+
+
+def test_handle_request_returns_what_an_override_of_the_private_step_does(module: Any, make: Any) -> None:
+    """As in the standard library; programs override it to see that a request was taken."""
+
+    class Server(module.UDPServer):
+        def _handle_request_noblock(self) -> Any:
+            super()._handle_request_noblock()
+            return "taken"
+
+    server = make(Server, handler)
+    with socket.socket(type=socket.SOCK_DGRAM) as client:
+        client.sendto(b"", server.server_address)
+        assert server.handle_request() == "taken"
