@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +98,12 @@ async def talk_and_note(path: str, sockets: list[socket.socket]) -> AsyncIterato
     async with await trio.open_file(path, "a") as file:
         yield talk(sockets)
         await file.write("closed\n")
+
+
+def talk_beside_a_thread(sockets: list[socket.socket]) -> trioserver.TCPServer:
+    """Leaves a thread for which the interpreter waits at its end."""
+    threading.Thread(target=time.sleep, args=(1000,)).start()
+    return talk(sockets)
 
 
 def talk_unless(path: str, sockets: list[socket.socket]) -> trioserver.TCPServer:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 import trio.testing
+import worker_programs
 from harness import receive_all
 
 import trioserver
 from trioserver import State, WorkerEnded, WorkerState
 
-from .kit import Client, client_of, client_of_worker, talking
+from .kit import LOOPBACK, Client, Watched, client_of, client_of_worker, talking
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -63,6 +64,17 @@ async def test_p5_shutdown_when_a_worker_does_not_listen_then_it_is_killed() -> 
         assert (report.workers, report.unreported) == (1, 1)
         ended = workers.of(WorkerEnded)[0]
         assert (ended.expected, ended.exit_status) == (True, -signal.SIGKILL)
+
+
+async def test_p5_shutdown_when_a_drain_without_a_bound_is_over_then_the_process_has_one() -> None:
+    """A thread that a program has left in a worker holds up nobody for ever; what was served is known."""
+    workers = Watched(worker_programs.talk_beside_a_thread, LOOPBACK, workers=1, kill_timeout=0.05)
+    async with workers.running():
+        async with client_of(workers) as client:
+            assert await client.ask(b"hello") == b"hello"
+        report = await workers.shutdown(None)
+        assert (report.finished, report.unreported) == (1, 0)
+        assert workers.of(WorkerEnded)[0].exit_status == -signal.SIGKILL
 
 
 async def test_p1_serving_when_cancelled_then_ends_with_no_process_left() -> None:

@@ -5,7 +5,7 @@
    is bounded once the worker was told to stop. (P1, P5)
 2. A worker that was not yet told to serve has accepted nothing: it is killed without loss.
 3. One that was is told to shut down, with a grace period; who is still there `kill_timeout` seconds after
-   that has not listened, and is killed.
+   that, or after the end of a drain that had none, has not listened, and is killed.
 """
 
 from __future__ import annotations
@@ -111,6 +111,13 @@ class Worker:
             latest = trio.current_time() + grace_period + self._kill_timeout
             self._stop_deadline = min(self._stop_deadline, latest)
             self._set_bound()
+        self._bound_what_follows_the_drain()
+
+    def _bound_what_follows_the_drain(self) -> None:
+        """A drain may have no bound; what a process does after it has one: a thread may go on in it."""
+        if self.expected and self.report is not None and math.isinf(self._stop_deadline):
+            self._stop_deadline = trio.current_time() + self._kill_timeout
+            self._set_bound()
 
     def _set_bound(self) -> None:
         """Have it killed when it is time."""
@@ -207,6 +214,7 @@ class Worker:
                 self.relieved.set()
             case "ended":
                 self.report = ShutdownReport(**{name: message[name] for name in _COUNTS})
+                self._bound_what_follows_the_drain()
             case "failed":
                 self.failure = message["text"]
 
