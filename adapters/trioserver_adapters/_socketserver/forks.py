@@ -10,10 +10,12 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from .companion import companion_of
+from .held_signals import HeldSignals
 from .owner import InProcess
 
 if TYPE_CHECKING:
     from .base import BaseServer
+    from .companion import Companion
 
     _Base = BaseServer
 else:
@@ -81,9 +83,19 @@ class ForkingMixIn(_Base):
         """Fork a process for the request."""
         companion = companion_of(self)
         companion.start()
-        pid = _fork_beside_threads()
-        if not pid:
-            self.__serve_in_child(request, client_address)
+        pid = -1
+        try:
+            with HeldSignals() as held:
+                pid = _fork_beside_threads()
+                if not pid:
+                    held.release()
+                    self.__serve_in_child(request, client_address)
+                self.__own(companion, pid, client_address)
+        finally:
+            if pid > 0:  # also when a signal handler raises: what follows must not shut it down for the child
+                self.close_request(request)
+
+    def __own(self, companion: Companion, pid: int, client_address: Any) -> None:
         if self.active_children is None:
             self.active_children = set()
         children = self.active_children
@@ -96,7 +108,6 @@ class ForkingMixIn(_Base):
             companion.wake()
 
         companion.own(InProcess(pid, client_address, self.request_timeout, reaped), at_once=True)
-        self.close_request(request)
 
     def __serve_in_child(self, request: Any, client_address: Any) -> None:
         """Handle the request; never returns."""
