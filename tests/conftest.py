@@ -9,12 +9,20 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import trioserver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
+# The same examples each time, however long they take on a busy machine: what fails then, fails by a change.
+# To look for more: --hypothesis-profile=default.
+settings.register_profile(
+    "trioserver", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("trioserver")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background of a script: what Ctrl-C does could not be tested, here or in child processes.

@@ -23,7 +23,7 @@ outer: contextvars.ContextVar[Any] = contextvars.ContextVar("outer", default=Non
 
 
 @given(plan=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.booleans()), max_size=30))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_no_datagram_sees_the_variables_of_another(plan: list[tuple[int, int, bool]]) -> None:
     """Whether it waits or not, and those before it: it begins with the server's, and keeps its own."""
     done: list[int] = []

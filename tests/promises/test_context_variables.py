@@ -72,7 +72,7 @@ async def test_a_task_that_is_used_again_has_nothing_of_its_last_request() -> No
 
 
 @given(plan=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.booleans()), max_size=40))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_no_request_sees_the_variables_of_another(plan: list[tuple[int, int, bool]]) -> None:
     """Whatever the schedule: a request that sets its variable reads back its own, and begins with none."""
 

@@ -134,7 +134,7 @@ async def test_nothing_is_lost_when_it_is_cancelled_at_any_step(io_path: str, wh
     count=st.integers(1, 8),
     limit=st.none() | st.integers(1, 3),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_nothing_is_lost_in_random_schedules(
     turns: list[int], cancel_at: int, what: str, count: int, limit: int | None
 ) -> None:

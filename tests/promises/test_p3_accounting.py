@@ -77,7 +77,7 @@ fates = st.lists(st.tuples(st.sampled_from(Fate), st.integers(0, 3)), max_size=3
 
 
 @given(fates=fates, pauses=st.lists(st.integers(0, 5), max_size=30), limit=st.none() | st.integers(1, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_p3_counts_add_up_whatever_becomes_of_the_requests(
     fates: list[tuple[Fate, int]], pauses: list[int], limit: int | None
 ) -> None:
@@ -105,7 +105,7 @@ def test_p3_counts_add_up_whatever_becomes_of_the_requests(
 
 
 @given(fates=fates, turns=st.integers(0, 60), grace=st.sampled_from([0.0, 0.0, None, 0.001]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_p3_counts_add_up_when_a_shutdown_comes_in_the_middle(
     fates: list[tuple[Fate, int]], turns: int, grace: float | None
 ) -> None:

@@ -22,7 +22,7 @@ steps = st.lists(
 
 
 @given(history=steps, limit=st.integers(1, 5))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_p6_the_limit_holds_and_no_place_is_left_free_whatever_happens(
     history: list[Step], limit: int
 ) -> None:
@@ -74,7 +74,7 @@ EXHAUSTED = [errno.EMFILE, errno.ENFILE, errno.ENOMEM]
 
 
 @given(script=st.lists(st.sampled_from([*SKIPPED, *EXHAUSTED, 0, 0, 0]), max_size=60))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_p7_every_request_is_served_and_every_delay_is_right_whatever_accept_says(script: list[int]) -> None:
     """The time that passes is the sum of the delays: 10 ms, doubling to 1 s, and 10 ms after a success."""
     entries: list[Any] = [os_error(number) if number else f"request {i}" for i, number in enumerate(script)]
