@@ -72,6 +72,40 @@ def talk(sockets: list[socket.socket]) -> trioserver.TCPServer:
     return trioserver.TCPServer(None, Talk, sock=sockets)
 
 
+class Greet(trioserver.StreamRequestHandler):
+    """Says who it is, and answers until a drain ends it."""
+
+    async def handle(self) -> None:
+        """A line for each line."""
+        await self.wfile.write(b"%d\n" % os.getpid())
+        while await self.request.wait_request():
+            await self.wfile.write(await self.rfile.readline())
+
+
+class GreetInPlace(trioserver.CallbackRequestHandler):
+    """The same by plain functions."""
+
+    delimiter = b"\n"
+
+    def setup(self) -> None:
+        """The server calls it first."""
+        self.write(b"%d\n" % os.getpid())
+
+    def data_received(self, line: bytes) -> None:
+        """Called with each line."""
+        self.write(line)
+
+
+def greet(sockets: list[socket.socket]) -> trioserver.TCPServer:
+    """A server that is the first to speak."""
+    return trioserver.TCPServer(None, Greet, sock=sockets)
+
+
+def greet_in_place(sockets: list[socket.socket]) -> trioserver.TCPServer:
+    """The same by plain functions."""
+    return trioserver.TCPServer(None, GreetInPlace, sock=sockets)
+
+
 def talk_on_unix(sockets: list[socket.socket]) -> trioserver.UnixStreamServer:
     """The same on a Unix socket."""
     return trioserver.UnixStreamServer(None, Talk, sock=sockets)
@@ -135,11 +169,11 @@ def fail_at_length(sockets: list[socket.socket]) -> None:
 
 async def wait(sockets: list[socket.socket]) -> None:
     """Gets to an end when cancelled, and says both."""
-    print("waits", flush=True)
+    os.write(1, b"waits\n")  # in one piece, as print() may not: others write to the same pipe
     try:
         await trio.sleep_forever()
     finally:
-        print("cancelled", flush=True)
+        os.write(1, b"cancelled\n")
 
 
 def leave(sockets: list[socket.socket]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -73,6 +73,43 @@ async def test_restart_when_a_request_runs_then_it_is_served_to_its_end_by_the_o
         assert not workers.of(WorkerEnded)
         await client.stream.aclose()
         assert (await workers.wait_for(WorkerEnded, 1)).report.finished == 1
+
+
+@pytest.mark.parametrize("program", [worker_programs.greet, worker_programs.greet_in_place])
+async def test_restart_when_a_client_has_just_connected_then_its_first_request_is_answered(
+    program: Any,
+) -> None:
+    """Which has not arrived yet; one that has asked before finds its connection closed."""
+    workers = Watched(program, LOOPBACK, workers=1)
+    async with workers.running(), client_of(workers) as client, client_of(workers) as other:
+        pid = await client.stream.receive_some()
+        assert await other.stream.receive_some() == pid
+        assert await other.ask(b"before") == b"before"
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(workers.restart)
+            await workers.wait_for(WorkerStarted, 2)
+            assert await other.rest() == b""
+            with trio.move_on_after(0.05) as moment:
+                await client.stream.receive_some()
+            assert moment.cancelled_caught
+            assert await client.ask(b"hello") == b"hello"
+            await client.stream.aclose()
+        assert workers.of(WorkerEnded)[0].report.finished == 2
+
+
+@pytest.mark.parametrize("program", [worker_programs.greet, worker_programs.greet_in_place])
+async def test_shutdown_when_a_restarted_worker_still_waits_for_a_first_request_then_waits_no_longer(
+    program: Any,
+) -> None:
+    """A connection that has begun nothing holds up no shutdown."""
+    workers = Watched(program, LOOPBACK, workers=1, grace_period=None)
+    async with workers.running(), client_of(workers) as client, trio.open_nursery() as nursery:
+        await client.stream.receive_some()
+        nursery.start_soon(workers.restart)
+        await workers.wait_for(WorkerStarted, 2)
+        with trio.fail_after(4):
+            report = await workers.shutdown(None)
+        assert report.finished == 1
 
 
 async def test_restart_when_a_request_runs_too_long_then_it_is_cancelled() -> None:

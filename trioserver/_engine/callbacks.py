@@ -81,7 +81,7 @@ class Callbacks:
         assert self._handler is not None
         handler = self._handler(stream, stream.record.client_address, self._hooks)
         if not self._engine.accepting:
-            stream.begin_drain()  # it was taken as the drain began: nobody has told it
+            self._engine.tell_of_drain(stream.record)  # it was taken as the drain began: nobody has
         stream.begin(handler)
 
     def _over(self, stream: CallbackStream, error: BaseException | None) -> None:

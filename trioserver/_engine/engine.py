@@ -53,6 +53,8 @@ class Engine:
       run_number: Counts the calls of `run`.
       admitted: Where ``service_actions`` waits for the next request, where anybody does.
       in_place: What calls handlers in place, where that is done.
+      patience: Seconds from its accept that a drain leaves a connection for its first request. 0, but for a
+        server in whose place another one serves already: only there it costs nobody any time.
     """
 
     def __init__(self) -> None:
@@ -81,6 +83,7 @@ class Engine:
         self._told_started = False
         self._closing = False
         self._stopping_since = 0.0
+        self.patience = 0.0
         self._draining = trio.Event()
         self._stopped = trio.Event()
 
@@ -276,12 +279,29 @@ class Engine:
         self._stopping_since = now
         self._draining.set()
         for record in self.requests:
-            if record.stream is not None:
-                record.stream.begin_drain()
+            self.tell_of_drain(record)
+        if self.patience:
+            self.start_helper(self._lose_patience_later)
         if self._told_started:
             self.observers.tell(
                 ServerDraining(time=now, grace_period=grace_period, active=len(self.requests))
             )
+
+    def tell_of_drain(self, record: Request[Any]) -> None:
+        """Let a connection end as soon as nothing is begun; one that is new may begin something first."""
+        if record.stream is not None and (record.bytes_received or record.age >= self.patience):
+            record.stream.begin_drain()
+
+    def lose_patience(self) -> None:
+        """What is new by now is idle as well, if it has begun nothing."""
+        if self.patience:
+            self.patience = 0.0
+            for record in self.requests:
+                self.tell_of_drain(record)
+
+    async def _lose_patience_later(self) -> None:
+        await trio.sleep(self.patience)
+        self.lose_patience()
 
     def fail(self, error: BaseException) -> None:
         """Stop at once, and let `run` raise ``error``."""

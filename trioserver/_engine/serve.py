@@ -31,8 +31,8 @@ def admit(engine: Engine, hooks: Hooks, request: Any, client_address: Any) -> No
     """
     record = engine.requests.add(request, client_address)
     engine.counts.accepted += 1
-    if not engine.accepting and record.stream is not None:
-        record.stream.begin_drain()  # it was taken as the drain began: nobody has told it
+    if not engine.accepting:
+        engine.tell_of_drain(record)  # it was taken as the drain began: nobody has
     if engine.idle_tasks:
         engine.idle_tasks.pop().resume(record)
     else:

@@ -179,6 +179,10 @@ async def _obey(channel: Channel, server: BaseServer[Any], start: Message) -> No
     """Shut down when the parent says so, or is gone."""
     while (message := await channel.receive()) is not None:
         if message["kind"] == "shutdown":
+            if message["patience"]:
+                server._engine.patience = message["patience"]
+            else:
+                server._engine.lose_patience()
             server.request_shutdown(message["grace_period"])
     grace_period = start["grace_period"]
     server.request_shutdown(grace_period)

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from .channel import Message
 
 _COUNTS: Final = ("accepted", "finished", "failed", "cancelled", "rejected")
+_PATIENCE: Final = 5.0
+"""Seconds for the first request of a new connection: as many as Go's ``net/http`` gives it at a shutdown."""
+
 _LAST_STANDARD: Final = 2
 """The descriptor of standard error."""
 
@@ -96,15 +99,19 @@ class Worker:
             self.told_to_serve = True
             self._channel.tell("serve")
 
-    def stop(self, grace_period: float | None) -> None:
-        """Make it end: see the rules 2 and 3. May be called at any time; the earliest end holds."""
+    def stop(self, grace_period: float | None, *, replaced: bool = False) -> None:
+        """Make it end: see the rules 2 and 3. May be called at any time; the earliest end holds.
+
+        Where it was ``replaced`` no client is to notice: not even one that is connected to it, and sends its
+        first request a little later.
+        """
         self.expected = True
         if not self.told_to_serve:
             self._unwanted = True
             self._bound.cancel()
             return
         assert self._channel is not None
-        self._channel.tell("shutdown", grace_period=grace_period)
+        self._channel.tell("shutdown", grace_period=grace_period, patience=_PATIENCE if replaced else 0.0)
         if self.state is not WorkerState.ENDED:
             self.state = WorkerState.DRAINING
         if grace_period is not None:

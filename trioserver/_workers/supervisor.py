@@ -235,7 +235,7 @@ class Supervisor:
                     logger.error("%s", error)
                     served_for = 0.0
                 else:
-                    worker.stop(self._grace_period)
+                    worker.stop(self._grace_period, replaced=True)
                     return
 
     # Restarting.
@@ -259,7 +259,7 @@ class Supervisor:
                     if old.generation >= first[place.slot]:
                         continue  # somebody was just being started, or another restart came first
                     await self._fill(place)
-                    old.stop(self._grace_period)
+                    old.stop(self._grace_period, replaced=True)
             for old in before:
                 await old.ended.wait()
 

@@ -75,7 +75,7 @@ class Workers:
       mode: The permissions of a Unix socket's file, see `UnixStreamServer`.
       start_timeout: Seconds that a worker may take from its launch until it serves; 30.
       kill_timeout: Seconds after the end of a grace period, for what handlers do when they are cancelled,
-        after which a worker is killed; 10.
+        after which a worker is killed; 10. As many has a process to end after a drain that had no bound.
 
     Raises:
       ConfigError: An argument is not usable.
@@ -240,6 +240,7 @@ class Workers:
 
         Each new worker serves, on the same socket, before the old one is told to drain; so no new connection
         is refused or reset, and no request cut short that ends within the constructor's ``grace_period``. Who
+        has connected to the old one, and sent nothing yet, has 5 s of the same ``grace_period`` for that. Who
         keeps a connection finds it closed, and has to connect again. A place that waits for its next worker
         does not wait any longer. Called while the first ones start, it waits until they serve. Returns when
         the old ones have ended; at once, if a shutdown comes.
