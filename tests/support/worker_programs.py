@@ -147,6 +147,11 @@ def talk_unless(path: str, sockets: list[socket.socket]) -> trioserver.TCPServer
     return talk(sockets)
 
 
+def talk_unless_elsewhere(path: str, sockets: list[socket.socket]) -> trioserver.TCPServer:
+    """A server, on another socket than it was given if there is such a file."""
+    return elsewhere(sockets) if os.path.exists(path) else talk(sockets)
+
+
 def talk_but_once(path: str, sockets: list[socket.socket]) -> trioserver.TCPServer:
     """A server, unless there is such a file; then there is none any more."""
     try:

@@ -143,6 +143,23 @@ async def test_restart_when_a_new_worker_can_not_start_then_the_old_ones_go_on(
     assert "RuntimeError: there is" in capfd.readouterr().err
 
 
+async def test_restart_when_the_new_worker_can_not_serve_then_it_is_none_of_those_that_did(
+    tmp_path: Path,
+) -> None:
+    """It was told to, and failed at that."""
+    path = tmp_path / "elsewhere"
+    workers = Watched(
+        functools.partial(worker_programs.talk_unless_elsewhere, str(path)), LOOPBACK, workers=1
+    )
+    async with workers.running():
+        path.touch()
+        with pytest.raises(trioserver.WorkerError, match="sockets that it was given"):
+            await workers.restart()
+        report = await workers.shutdown()
+    assert len(workers.of(WorkerEnded)) == 2
+    assert (report.workers, report.unreported) == (1, 0)
+
+
 async def test_restart_when_asked_for_twice_at_the_same_time_then_both_return() -> None:
     """When the old one has ended; and nobody is replaced who was started since."""
     workers = talking()

@@ -191,11 +191,32 @@ async def test_p1_workers_when_the_parent_is_killed_while_they_start_then_they_e
             assert b"cancelled\n" in await receive_all(process.stdout)
 
 
+async def test_p1_workers_when_the_parent_is_killed_while_they_end_then_they_end_in_time(
+    tmp_path: Path,
+) -> None:
+    """Though there is a thread that the interpreter waits for."""
+    async with parent(tmp_path, "talk_beside_a_thread", kill_timeout=1.0) as (process, line):
+        assert process.stdout is not None
+        port, *pids = [int(word) for word in line.split()]
+        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+            client = Client(stream)
+            assert await client.pid() in pids
+            await client.ask(b"stop")
+            await stream.send_eof()
+            assert await client.rest() == b""
+        await trio.sleep(0.2)  # its server has ended; the parent would kill it after kill_timeout
+        process.kill()
+        with trio.fail_after(10):
+            assert await receive_all(process.stdout) == b""
+
+
 @asynccontextmanager
-async def parent(folder: Path, make_server: str) -> AsyncIterator[tuple[trio.Process, bytes]]:
+async def parent(
+    folder: Path, make_server: str, *, kill_timeout: float = 0.05
+) -> AsyncIterator[tuple[trio.Process, bytes]]:
     """A program that serves by workers, and the first line of its output."""
     program = folder / "parent.py"
-    program.write_text(PARENT.replace("MAKE_SERVER", make_server))
+    program.write_text(PARENT.replace("MAKE_SERVER", make_server).replace("KILL_TIMEOUT", str(kill_timeout)))
     path = os.pathsep.join(entry for entry in sys.path if entry)  # it is not in the folder of its modules
     process = await trio.lowlevel.open_process(
         [sys.executable, program], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}
@@ -215,7 +236,7 @@ PARENT = """
 import trio, trioserver, worker_programs
 
 async def main():
-    options = {"workers": 2, "grace_period": 0, "kill_timeout": 0.05}
+    options = {"workers": 2, "grace_period": 0, "kill_timeout": KILL_TIMEOUT}
     workers = trioserver.Workers(worker_programs.MAKE_SERVER, ("127.0.0.1", 0), **options)
     async with workers.running():
         print(workers.server_address[1], *(each.pid for each in workers.processes), flush=True)

@@ -63,6 +63,8 @@ def main(descriptor: int) -> NoReturn:
             with contextlib.suppress(OSError):  # the parent is gone
                 sock.send(encode("failed", text=_in_one_line(error)[:_LONGEST_TEXT]))
             status = error.code if isinstance(error, SystemExit) else 1
+    # What the program has left running in threads may take for ever, and the parent be gone meanwhile.
+    _end_within(start["kill_timeout"])
     sys.exit(status)
 
 

@@ -80,6 +80,11 @@ class Worker:
         self._channel: Channel | None = None
 
     @property
+    def has_served(self) -> bool:
+        """Whether it ever said that it serves."""
+        return self._ready_since is not None
+
+    @property
     def served_for(self) -> float:
         """Seconds since it began to serve; 0 if it has not."""
         return 0.0 if self._ready_since is None else trio.current_time() - self._ready_since

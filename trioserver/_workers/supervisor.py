@@ -149,12 +149,12 @@ class Supervisor:
             self.workers.remove(worker)
         if worker.exit_status is None:
             return  # there never was a process
-        if worker.told_to_serve:
-            self._served += 1
-        if worker.report is None:
-            self._unreported += 1
-        else:
+        if worker.report is not None:
+            self._served += worker.has_served
             self._counts = self._counts.plus(worker.report)
+        elif worker.told_to_serve:
+            self._served += 1
+            self._unreported += 1
         self._observers.tell(
             WorkerEnded(
                 time=trio.current_time(),
