@@ -22,10 +22,10 @@ class HeldSignals:
 
     def __init__(self) -> None:
         self._handlers: dict[int, Any] = {}
-        self._came: list[int] = []
+        self._came: dict[int, None] = {}  # each once, as the kernel keeps them, and in order
 
     def _note(self, signum: int, frame: object) -> None:
-        self._came.append(signum)
+        self._came[signum] = None
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():  # the others call no handlers
@@ -57,5 +57,14 @@ class HeldSignals:
         except BaseException:  # of a handler that had just been given back
             self.release()
             raise
-        for signum in self._came:
-            signal.raise_signal(signum)
+        self._handle()
+
+    def _handle(self) -> None:
+        """Call the handlers of what came, also after one that raises."""
+        if self._came:
+            signum = next(iter(self._came))
+            del self._came[signum]
+            try:
+                signal.raise_signal(signum)
+            finally:
+                self._handle()
