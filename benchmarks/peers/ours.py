@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.peers.registry import BACKLOG, HOST, LIFETIME, Job, peer
 
 if TYPE_CHECKING:
-    from trioserver import Datagram, TCPServer, UDPServer
+    from trioserver import Datagram, RequestStream, TCPServer, UDPServer
 
 
 @peer("line", "raw", "tls", "udp", "udptask", "ping")
@@ -40,6 +40,17 @@ def trioserver_portable(job: Job) -> None:
 def trioserver_portable_callbacks(job: Job) -> None:
     """Plain ``def`` handlers on that path."""
     serve(job, callbacks(job), portable_io=True)
+
+
+@peer("line", "raw")
+def trioserver_stream_methods(job: Job) -> None:
+    """Ours, with the methods of trio's stream interface, each of which is a checkpoint."""
+
+    async def handle(request: RequestStream, client_address: object, server: object) -> None:
+        async for data in request:
+            await request.send_all(data)
+
+    serve(job, handle)
 
 
 @peer("line", "raw")

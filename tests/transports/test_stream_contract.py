@@ -9,12 +9,13 @@ import pytest
 import trio
 import trio.testing
 
-from trioserver import StreamWriter
+from trioserver import StreamReader, StreamWriter
+from trioserver._transports.socket_stream import SocketStream
 
 from .kit import read_all_of, reset
 
 if TYPE_CHECKING:
-    from trioserver._transports.socket_stream import SocketStream
+    from collections.abc import Awaitable, Callable
 
     from .kit import Wires
 
@@ -140,6 +141,51 @@ async def test_receive_when_two_tasks_do_then_the_second_is_told(wires: Wires) -
         with pytest.raises(trio.BusyResourceError):
             await stream.receive_some()
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("timeout", [None, 30.0])
+@pytest.mark.parametrize("read", [SocketStream.receive_some, lambda stream: StreamReader(stream).read1()])
+async def test_receive_when_it_is_interrupted_then_it_goes_on_waiting(
+    wires: Wires, read: Callable[[SocketStream], Awaitable[bytes]], timeout: float | None
+) -> None:
+    """Whoever interrupts it means another wait, or a drain; what comes later is had in the same call."""
+    stream, peer = wires.with_peer()
+    stream.timeout = timeout
+    peer.send(b"before")
+    assert await read(stream) == b"before"  # so that the next one waits at once
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def receive() -> None:
+            with trio.fail_after(5):
+                assert await read(stream) == b"after"
+
+        for _ in range(2):
+            await trio.testing.wait_all_tasks_blocked()
+            stream.interrupt()
+        await trio.testing.wait_all_tasks_blocked()
+        peer.send(b"after")
+    assert not stream.buffer.size
+
+
+@pytest.mark.parametrize("read", [SocketStream.receive_some, lambda stream: StreamReader(stream).read1()])
+async def test_receive_when_replies_are_gathered_then_they_are_sent_before_it_waits(
+    wires: Wires, read: Callable[[SocketStream], Awaitable[bytes]]
+) -> None:
+    """A peer that waits for them before it says more is not waited for."""
+    stream, peer = wires.with_peer()
+    await StreamWriter(stream, buffer_bytes=100).write(b"gathered")
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def answer() -> None:
+            with trio.fail_after(5):
+                await trio.lowlevel.wait_readable(peer)
+                assert peer.recv(100) == b"gathered"
+                peer.send(b"next")
+
+        with trio.fail_after(5):
+            assert await read(stream) == b"next"
 
 
 @pytest.mark.parametrize("wrong", [0, -1])

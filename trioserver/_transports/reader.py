@@ -205,10 +205,7 @@ class StreamReader:
         if buffer.size:
             await stream.spend()
         if not buffer.size:
-            gathered = stream.outbox is not None and stream.outbox.size
-            if not gathered and (data := stream.receive_now(max_bytes)) is not None:
-                return data  # a large block need not go through the buffer
-            await stream.fill(max_bytes)
+            return await stream.receive_unbuffered(max_bytes)
         return buffer.take(max_bytes)
 
     def __aiter__(self) -> StreamReader:

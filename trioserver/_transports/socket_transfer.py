@@ -210,7 +210,7 @@ class SocketTransfer(RequestStream):
             if self._closed:
                 raise trio.ClosedResourceError("this stream was closed")
         if not buffer.size:
-            await self.fill(max_bytes)
+            return await self.receive_unbuffered(max_bytes)
         return buffer.take(max_bytes)
 
     # Sending.
@@ -272,11 +272,15 @@ class SocketTransfer(RequestStream):
 
     async def send_all(self, data: ReadableBuffer) -> None:
         """Send everything. See ``trio.abc.SendStream``; when cancelled, a part may have been sent."""
-        await self._begin_send()
-        view = memoryview(data).cast("B")
-        sent = self.try_send(view)
-        if sent < len(view) or self.unflushed:
-            await self.send_rest(view[sent:])
+        if self._closed or self.outbox is not None:
+            await self._begin_send()
+        else:  # which comes to no more than this
+            await trio.lowlevel.checkpoint_if_cancelled()
+        if type(data) is not bytes:
+            data = memoryview(data).cast("B")
+        sent = self.try_send(data)
+        if sent < len(data) or self.unflushed:
+            await self.send_rest(memoryview(data)[sent:])
         else:
             await trio.lowlevel.cancel_shielded_checkpoint()
         self.budget = OPERATIONS_PER_CHECKPOINT

@@ -158,6 +158,26 @@ class RequestStream(trio.abc.HalfCloseableStream):
         it was only interrupted: try again, too.
         """
 
+    # As `fill`, without Ctrl-C between the waiter and its wait.
+    @trio.lowlevel.enable_ki_protection
+    async def receive_unbuffered(self, max_bytes: int) -> bytes:
+        """Receive what comes, not by way of the buffer, which is empty; ``b""`` at the end of the stream.
+
+        A checkpoint only if it waits. Sends what is gathered before that.
+        """
+        if self.outbox is None or not self.outbox.size:
+            data: bytes | None = None
+            while self.drained or (data := self.receive_now(max_bytes)) is None:
+                try:
+                    if await self.wait_input(max_bytes) is not None:
+                        return self.buffer.take(max_bytes)  # there was a timeout to keep, say
+                except trio.ClosedResourceError:  # or interrupted: look again
+                    if self.closed:
+                        raise
+            return data
+        await self.fill(max_bytes)
+        return self.buffer.take(max_bytes)
+
     @abc.abstractmethod
     def try_send(self, data: ReadableBuffer) -> int:
         """Send what fits now; returns how many bytes that were.
