@@ -13,10 +13,12 @@ import trio.testing
 
 from trioserver._transports.epoll import Poller
 
-from .kit import read_all_of, socket_pair, wires_on
+from .kit import read_all_of, read_from, socket_pair, wires_on
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from trioserver._transports.socket_stream import SocketStream
 
     from .kit import Wires
 
@@ -63,6 +65,17 @@ async def busy_turns_in(seconds: float) -> int:
     return turns.busy
 
 
+async def send_while_nobody_waits(stream: SocketStream, peer: socket.socket, count: int) -> None:
+    """Send so many bytes to a stream that has waited once, each an event that is seen."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stream.receive_some)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    for _ in range(count):
+        peer.send(b"x")
+        await trio.testing.wait_all_tasks_blocked(0.001)
+
+
 async def test_fin_when_it_comes_together_with_the_last_bytes_then_it_is_seen(epoll: Wires) -> None:
     """The end of the stream is one event with the last bytes, and is not forgotten once they are read."""
     stream, peer = epoll.with_peer("tcp")
@@ -88,6 +101,65 @@ async def test_bytes_when_they_come_between_reads_then_they_wake_the_next(epoll:
         if number % 3 == 0:
             await trio.testing.wait_all_tasks_blocked()  # the event is seen now, with nobody waiting
         assert await stream.receive_some() == b"%d" % number
+
+
+async def test_p10_input_when_nobody_waits_for_it_then_soon_it_wakes_the_server_no_longer(
+    epoll: Wires,
+) -> None:
+    """A peer that sends on and on while the handler does something else costs no turn for each packet."""
+    stream, peer = epoll.with_peer()
+    await send_while_nobody_waits(stream, peer, 20)
+    turns = Turns()
+    trio.lowlevel.add_instrument(turns)
+    for _ in range(20):
+        peer.send(b"y")
+        await trio.sleep(0.001)
+    trio.lowlevel.remove_instrument(turns)
+    assert turns.busy < 10  # a late sleep may have one, too
+    assert await stream.receive_some() == b"x" * 20 + b"y" * 20
+
+
+@pytest.mark.parametrize("kind", ["unix", "tcp"])
+async def test_input_when_it_came_often_for_nobody_then_what_is_waited_for_next_is_told(
+    epoll: Wires, kind: str
+) -> None:
+    """More input, room to send, the end of the stream: whatever it is."""
+    stream, peer = epoll.with_peer(kind, small=True)
+    for _ in range(3):
+        await send_while_nobody_waits(stream, peer, 5)
+        assert await stream.receive_some() == b"x" * 5
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def receive() -> None:
+                with trio.fail_after(5):
+                    assert await stream.receive_some() == b"more"
+
+            await trio.testing.wait_all_tasks_blocked()
+            peer.send(b"more")
+    await send_while_nobody_waits(stream, peer, 5)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stream.send_all, bytes(1 << 20))
+        await trio.testing.wait_all_tasks_blocked()  # it waits for room
+        with trio.fail_after(5):
+            assert len(await read_from(peer, 1 << 20)) == 1 << 20
+    peer.send(b"last")
+    peer.close()
+    with trio.fail_after(5):
+        assert await stream.receive_some() == b"x" * 5 + b"last"
+        assert await stream.receive_some() == b""
+
+
+async def test_input_when_it_comes_often_while_a_task_waits_to_send_then_that_one_is_woken(
+    epoll: Wires,
+) -> None:
+    """A socket is watched as long as somebody waits for it, for whatever it is."""
+    stream, peer = epoll.with_peer(small=True)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stream.send_all, bytes(1 << 20))
+        await send_while_nobody_waits(stream, peer, 5)
+        with trio.fail_after(5):
+            assert len(await read_from(peer, 1 << 20)) == 1 << 20
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp"])

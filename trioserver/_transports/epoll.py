@@ -15,6 +15,7 @@ remembered for good, since it comes only once, often together with the last byte
 
 from __future__ import annotations
 
+import contextlib
 import select
 import sys
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,13 @@ if AVAILABLE:
     _INPUT = select.EPOLLIN | select.EPOLLOUT  # the kernel tells of room to send along with each event
     _INTEREST = select.EPOLLPRI | select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 _MAX_EVENTS = 4096
+_IN_VAIN = 2
+"""How often a socket may tell of input for which nobody waits, before it is no longer watched.
+
+A peer that sends faster than it is read, or to a handler that does something else, would wake trio for each
+packet: much data took 1.4 times as long (measured). Whoever waits next has the socket watched again, and the
+kernel tells at once what is so by then: nothing is lost.
+"""
 
 
 class _Woken:
@@ -73,7 +81,7 @@ class EpollEndpoint(KernelEndpoint):
         "_ended",
         "_poller",
         "_reader",
-        "_registered",
+        "_watched",
         "_writable",
         "_writer",
     )
@@ -84,7 +92,7 @@ class EpollEndpoint(KernelEndpoint):
         # behind that came in the same event, and there would not be another one for it.
         self.short_means_empty = short_means_empty
         self._poller = poller
-        self._registered = False
+        self._watched = 0  # whether it is in the poller; then one more than it has told of input in vain
         self._closed = False
         self._reader: trio.lowlevel.Task | None = None
         self._writer: trio.lowlevel.Task | None = None
@@ -131,14 +139,16 @@ class EpollEndpoint(KernelEndpoint):
         """Wait until a receive would do something."""
         if self.readable or self._ended:
             self.readable = False
+            if self._watched > 1:
+                self._watched -= 1  # it was not in vain
             return trio.lowlevel.checkpoint()  # noqa: ASYNC105
         if self._closed:
             raise trio.ClosedResourceError("this socket was closed")
         if self._reader is not None:
             raise trio.BusyResourceError("another task is receiving on this socket")
-        if not self._registered:
+        if not self._watched:
             self._poller.register(self)
-            self._registered = True
+            self._watched = 1
         self._reader = trio.lowlevel.current_task()
         return trio.lowlevel.wait_task_rescheduled(self)  # noqa: ASYNC105
 
@@ -151,9 +161,9 @@ class EpollEndpoint(KernelEndpoint):
             raise trio.ClosedResourceError("this socket was closed")
         if self._writer is not None:
             raise trio.BusyResourceError("another task is sending on this socket")
-        if not self._registered:
+        if not self._watched:
             self._poller.register(self)
-            self._registered = True
+            self._watched = 1
         self._writer = trio.lowlevel.current_task()
         return trio.lowlevel.wait_task_rescheduled(self._abort_write)  # noqa: ASYNC105
 
@@ -181,6 +191,10 @@ class EpollEndpoint(KernelEndpoint):
                 trio.lowlevel.reschedule(task, _WOKEN)
             else:
                 self.readable = True
+                self._watched += 1
+                if self._watched > _IN_VAIN and self._writer is None:
+                    self._poller.unregister(self)
+                    self._watched = 0
         if events & _WRITABLE:
             self._writable = True
             if (task := self._writer) is not None:
@@ -202,7 +216,7 @@ class EpollEndpoint(KernelEndpoint):
             return
         self._closed = True
         self.readable = self._writable = self._ended = False
-        if self._registered:
+        if self._watched:
             self._poller.forget(self)
         self.socket.close()
         self.interrupt()
@@ -217,6 +231,7 @@ class Poller(trio.abc.Instrument):
         # than it has to be; in a dict each would take 60 bytes more, and a search.
         self._endpoints: list[EpollEndpoint | None] = []
         self._events = False
+        self._awaited = False  # whether trio waits for the inner epoll's descriptor
 
     def endpoint(self, sock: socket.socket) -> EpollEndpoint:
         """An endpoint for a TCP connection, that waits through this poller."""
@@ -235,6 +250,14 @@ class Poller(trio.abc.Instrument):
         self._epoll.register(fd, _INTEREST)
         endpoints[fd] = endpoint
 
+    def unregister(self, endpoint: EpollEndpoint) -> None:
+        """Watch a socket no longer, which stays open."""
+        if (fd := endpoint.socket.fileno()) != -1:
+            self._endpoints[fd] = None
+            # Closed behind our back, or another's by now. An instrument that raises is not called again.
+            with contextlib.suppress(OSError):
+                self._epoll.unregister(fd)
+
     def forget(self, endpoint: EpollEndpoint) -> None:
         """Ignore a socket that is about to be closed, which takes it out of the epoll, too.
 
@@ -246,6 +269,12 @@ class Poller(trio.abc.Instrument):
 
     def after_io_wait(self, timeout: float) -> None:
         """Called by trio after each of its I/O waits: see who is ready."""
+        # Where there was something to run, so that trio only looked, it wakes `run` if there is anything.
+        if timeout or not self._awaited:
+            self._look()
+
+    def _look(self) -> None:
+        """Wake those whose sockets are ready."""
         found = self._epoll.poll(0, _MAX_EVENTS)
         if found:
             self._events = True
@@ -266,7 +295,11 @@ class Poller(trio.abc.Instrument):
         trio.lowlevel.add_instrument(self)
         try:
             while True:
+                self._awaited = True
                 await trio.lowlevel.wait_readable(self._epoll.fileno())
+                self._awaited = False
+                if not self._events:
+                    self._look()
                 # While events come, stay runnable: cheaper than to register the descriptor each time.
                 while self._events:
                     self._events = False
