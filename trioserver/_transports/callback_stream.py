@@ -16,7 +16,7 @@ from .._vocabulary.options import check_seconds
 from .._vocabulary.reports import Timeout
 from .callback_link import LINK_SLOTS, closed_error, refuse_result
 from .callback_socket import CallbackSocket
-from .stream import RECEIVE_BYTES
+from .stream import DRAINING, LOOKED, NO_DRAIN, RECEIVE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +77,8 @@ class CallbackStream(CallbackSocket):
         self._reset()
         # Not all that `RequestStream` has: nobody looks for an input buffer here.
         self.bytes_received = self.bytes_sent = 0
-        self.end_of_stream = self._draining = self._looked_after_drain = False
+        self.end_of_stream = False
+        self._draining = NO_DRAIN
         self.timeouts = ()
         self.record: Any = None
         self.cancelled = False
@@ -249,7 +250,7 @@ class CallbackStream(CallbackSocket):
         else:
             self._poller.modify(self._fd, select.EPOLLIN)
             self.ready = CallbackStream._receive
-        self.attention = self.attention or self._draining
+        self.attention = self.attention or self._draining > NO_DRAIN
         if self.more:
             self.go_on()
 
@@ -312,8 +313,8 @@ class CallbackStream(CallbackSocket):
     def _drain(self) -> None:
         """End unless something is begun; what has arrived already is answered."""
         self.attention = False
-        if not (self._looked_after_drain or self.unsent or self.more or self.end_of_stream):
-            self._looked_after_drain = True
+        if not (self._draining == LOOKED or self.unsent or self.more or self.end_of_stream):
+            self._draining = LOOKED
             self._poller.call(self, self._receive)
         if not self._over:
             if self.in_between:
@@ -333,7 +334,7 @@ class CallbackStream(CallbackSocket):
 
     def begin_drain(self) -> None:
         """Tell the stream that its server drains."""
-        self._draining = True
+        self._draining = self._draining or DRAINING
         self._attend_soon()
 
     def busy_changed(self) -> None:

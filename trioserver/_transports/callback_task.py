@@ -32,6 +32,7 @@ class CallbackTask(CallbackLink):
         "_broken_off",
         "_ended",
         "_lost",
+        "_receiving",
         "_sending",
         "_stream",
         "_wait_draining",
@@ -46,7 +47,8 @@ class CallbackTask(CallbackLink):
         self._wait_draining = wait_draining
         self._sending = False
         self._broken_off = False  # whether a part of something was sent, and the rest will not be
-        self._waiting: trio.CancelScope | None = None  # a wait for input, which may be ended
+        self._receiving = False  # whether it waits for input,
+        self._waiting: trio.CancelScope | None = None  # or, of which there is no more, for the handler
         self._lost: Exception | None = None
 
     @property
@@ -110,7 +112,7 @@ class CallbackTask(CallbackLink):
         while not self.ending:
             if self._lost is not None:
                 raise self._lost
-            if self.unsent:
+            if self.unsent or stream.unflushed:
                 await self._flush()
             elif self.more:
                 await trio.lowlevel.checkpoint()  # P10
@@ -127,16 +129,18 @@ class CallbackTask(CallbackLink):
     async def _receive(self) -> bool:
         """Wait for input; false if there is none, for whatever reason. Sets ``ending`` where that is one."""
         stream = self._stream
-        with trio.CancelScope() as self._waiting:
+        self._receiving = True
+        try:
             if self.waits_for_peer:
                 return await stream.fill()
             if not self.in_between:
                 return await stream.fill(timeout=math.inf)  # the peer waits for the handler
             if await stream.wait_request():
                 return True
-            if not stream.end_of_stream and self.in_between:
+            if not (stream.called_off or stream.end_of_stream) and self.in_between:
                 self.ending = True  # the server drains, or nothing came in time
-        self._waiting = None
+        finally:
+            self._receiving = stream.called_off = False
         return False
 
     async def _wait_after_end(self) -> None:
@@ -182,7 +186,7 @@ class CallbackTask(CallbackLink):
     async def _flush(self) -> None:
         """Send all that was written, and what is written meanwhile."""
         stream = self._stream
-        while self.unsent:
+        while self.unsent or stream.unflushed:
             data = self._take_out()
             self._sending = self._broken_off = True
             try:
@@ -205,7 +209,10 @@ class CallbackTask(CallbackLink):
     # What changes while it waits.
 
     def _attend_soon(self) -> None:
-        if self._waiting is not None:
+        if self._receiving:
+            self._stream.called_off = True
+            self._stream.interrupt()
+        elif self._waiting is not None:
             self._waiting.cancel()
 
     def busy_changed(self) -> None:

@@ -169,7 +169,7 @@ class SocketTransfer(RequestStream):
                     return not self.end_of_stream
             endpoint = self._endpoint  # each time: while this one waited it may have become a TLS endpoint
             self.drained = False
-            if until_drain and self._draining:
+            if self.called_off or (until_drain and self._draining):
                 if looked:
                     return False
                 continue

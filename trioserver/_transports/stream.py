@@ -38,6 +38,10 @@ Measured with one polite client beside four that pipeline without pause: 64 keep
 a millisecond; without a budget it is a tenth of a second, as it is with asyncio.
 """
 
+NO_DRAIN: Final = 0
+DRAINING: Final = 1
+LOOKED: Final = 2  # and a last look has been taken for what had come before
+
 RECEIVE_BYTES: Final = 65536
 """How much one receive asks for: more made bulk transfer slower, less made it no faster (measured)."""
 
@@ -67,12 +71,12 @@ class RequestStream(trio.abc.HalfCloseableStream):
         "_closed",
         "_draining",
         "_idle",
-        "_looked_after_drain",
         "_peer_error",
         "budget",
         "buffer",
         "bytes_received",
         "bytes_sent",
+        "called_off",
         "drained",
         "end_of_stream",
         "flusher",
@@ -88,6 +92,7 @@ class RequestStream(trio.abc.HalfCloseableStream):
         self.budget: int = OPERATIONS_PER_CHECKPOINT
         self.bytes_received: int = 0
         self.bytes_sent: int = 0
+        self.called_off: bool = False  # whether to wait no longer for input: for who calls `interrupt` then
         self.drained: bool = False  # whether the last receive left nothing: the next one is to wait
         self.end_of_stream: bool = False
         self.timeouts: tuple[Timeout, ...] = ()
@@ -95,8 +100,7 @@ class RequestStream(trio.abc.HalfCloseableStream):
         self._closed = False
         self._peer_error: OSError | None = None
         self._idle = False
-        self._draining = False
-        self._looked_after_drain = False
+        self._draining: int = NO_DRAIN
 
     # What is underneath: one class for each kind of connection.
 
@@ -286,7 +290,7 @@ class RequestStream(trio.abc.HalfCloseableStream):
 
     def begin_drain(self) -> None:
         """Tell the stream that its server drains: `wait_request` ends."""
-        self._draining = True
+        self._draining = self._draining or DRAINING
         if self._idle:
             self.interrupt()
 
@@ -315,16 +319,16 @@ class RequestStream(trio.abc.HalfCloseableStream):
                 await trio.lowlevel.checkpoint()  # P10
             return True
         if self._draining:
-            if self._looked_after_drain:
+            if self._draining == LOOKED:
                 return False
-            self._looked_after_drain = True
+            self._draining = LOOKED
         if self._idle:  # or the end of this call would hide the other one from a drain
             raise trio.BusyResourceError("another task waits for a request on this stream")
         self._idle = True
         try:
             if timeout is None and self.timeout is None and (self.outbox is None or not self.outbox.size):
                 # `fill`, without its coroutine.
-                while not self._draining and self.budget > 0:
+                while not (self._draining or self.called_off) and self.budget > 0:
                     if (data := self.receive_now()) is not None:
                         if data:
                             self.buffer.append(data)
