@@ -45,6 +45,6 @@ async def main(port: int, certificate: str, key: str) -> None:
 
 
 if __name__ == "__main__":
-    *port, certificate, key = sys.argv[1:]
+    *port, certificate, key = sys.argv[1:] if len(sys.argv) in (3, 4) else sys.exit(__doc__)
     with contextlib.suppress(KeyboardInterrupt):
         trio.run(main, int(port[0]) if port else 0, certificate, key)

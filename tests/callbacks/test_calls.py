@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import trio
@@ -12,11 +12,7 @@ from harness import receive_all, receive_exactly
 
 import trioserver
 
-from . import kit
 from .kit import Commands, Connect, every_way, half_close, play, until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Echo(trioserver.CallbackRequestHandler):
@@ -203,72 +199,6 @@ def test_write_when_called_from_another_task_then_it_is_a_push(way: str) -> None
             assert await receive_exactly(first, 4) == await receive_exactly(second, 4) == b"push"
             await first.send_all(b"all")
             assert await receive_exactly(first, 4) == await receive_exactly(second, 4) == b"all!"
-
-    play(way, Handler, talk)
-
-
-def test_write_when_called_from_another_task_and_room_ends_in_a_record_then_the_rest_follows() -> None:
-    """Over TLS what counts as sent may wait for room; it goes out though nothing else happens."""
-
-    async def talk(server: Any, connect: Connect) -> None:
-        async with await connect() as client:
-            await client.send_all(b"hello\n")
-            assert await receive_exactly(client, 6) == b"hello\n"
-            handler = Commands.all[0]
-            size = 0
-            while not handler.request.unflushed:
-                handler.write(b"x" * 1000)
-                size += 1000
-            with trio.fail_after(20):
-                assert await receive_exactly(client, size) == b"x" * size
-
-    class Commands(kit.Commands):
-        pass
-
-    play("tls", Commands, talk)
-
-
-class JustBefore(trio.abc.Instrument):
-    """Calls something once, right before a task that waited has its next turn."""
-
-    def __init__(self, call: Callable[[], object]) -> None:
-        self.call: Callable[[], object] | None = call
-        self.asking = trio.lowlevel.current_task()
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        """Called by trio."""
-        if self.call is not None and task.name == "trioserver: request" and task is not self.asking:
-            call, self.call = self.call, None
-            call()
-
-
-@every_way
-def test_write_when_called_as_input_wakes_the_handlers_task_then_the_connection_goes_on(way: str) -> None:
-    """What is looked at once more, for what another task has done, does not end it when it next waits."""
-
-    class Handler(kit.Commands):
-        pass
-
-    async def talk(server: Any, connect: Connect) -> None:
-        async with await connect() as client:
-            await client.send_all(b"first\n")
-            assert await receive_exactly(client, 6) == b"first\n"
-            await trio.testing.wait_all_tasks_blocked()
-            handler = Handler.all[0]
-
-            def change() -> None:
-                handler.busy = True
-                handler.busy = False
-
-            just_before = JustBefore(change)
-            trio.lowlevel.add_instrument(just_before)
-            for line in (b"second\n", b"third\n"):
-                await client.send_all(line)
-                with trio.fail_after(5):
-                    assert await receive_exactly(client, len(line)) == line
-                await trio.testing.wait_all_tasks_blocked()
-            trio.lowlevel.remove_instrument(just_before)
-            assert way.startswith("in place") or just_before.call is None
 
     play(way, Handler, talk)
 

@@ -6,12 +6,15 @@ import signal
 import smtplib
 import ssl
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 import trustme
 from harness import receive_exactly
+
+from tests.examples.conftest import EXAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +48,16 @@ class Files:
 def files(tmp_path: Path) -> Files:
     """An authority and a first certificate."""
     return Files(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["tls_echo", "starttls"])
+def test_tls_examples_when_the_files_are_not_given_then_say_how_to_run_them(name: str) -> None:
+    """And no traceback."""
+    command = [sys.executable, f"{EXAMPLES}/{name}.py"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert ran.returncode == 1
+    assert f"python examples/{name}.py [PORT] CERTIFICATE KEY" in ran.stderr
+    assert "Traceback" not in ran.stderr
 
 
 async def test_tls_echo_when_openssl_sends_lines_then_it_gets_them_back(

@@ -168,6 +168,28 @@ async def test_receive_when_it_is_interrupted_then_it_goes_on_waiting(
     assert not stream.buffer.size
 
 
+async def test_receive_when_another_task_has_looked_for_a_request_meanwhile_then_bytes_stay_in_order(
+    wires: Wires,
+) -> None:
+    """It may have put into the buffer what the one that waits was to be told of."""
+    stream, peer = wires.with_peer()
+    got: list[bytes] = []
+
+    async def receive() -> None:
+        while data := await stream.receive_some():
+            got.append(data)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(receive)
+        await trio.testing.wait_all_tasks_blocked()
+        peer.send(b"1")
+        assert await stream.wait_request()
+        peer.send(b"2")
+        await trio.testing.wait_all_tasks_blocked()
+        peer.close()
+    assert b"".join(got) == b"12"
+
+
 @pytest.mark.parametrize("read", [SocketStream.receive_some, lambda stream: StreamReader(stream).read1()])
 async def test_receive_when_replies_are_gathered_then_they_are_sent_before_it_waits(
     wires: Wires, read: Callable[[SocketStream], Awaitable[bytes]]

@@ -47,6 +47,18 @@ async def test_write_when_given_bytes_of_any_type_then_it_returns_their_count(
     assert endpoint.sent == expected
 
 
+async def test_write_when_given_what_is_still_to_be_awaited_then_says_so() -> None:
+    """``write(rfile.readline())``: the likely mistake is named, and no warning comes after it."""
+
+    async def readline() -> bytes:
+        return b"line"
+
+    endpoint = FakeEndpoint()
+    with pytest.raises(TypeError, match=r"got the coroutine .*readline: is an 'await' missing\?"):
+        await StreamWriter(SocketStream(endpoint)).write(readline())  # type: ignore[arg-type]
+    assert endpoint.calls == []
+
+
 @pytest.mark.parametrize("wrong", ["text", 5, None])
 async def test_write_when_given_no_bytes_then_type_error_and_nothing_is_sent(wrong: Any) -> None:
     """Text is no bytes: a TypeError, as in the stdlib."""

@@ -122,7 +122,8 @@ class ServerHooks(Generic[RequestT]):
             raise TypeError(
                 f"RequestHandlerClass {self.RequestHandlerClass!r} returned {handler!r}, which can not be "
                 "awaited: it must be an async function or a subclass of trioserver.BaseRequestHandler; "
-                "synchronous ones are served by trioserver.ThreadingTCPServer and the like"
+                "synchronous ones are served by the Threading and Forking servers, as "
+                "trioserver.ThreadingTCPServer, and those for single datagrams also by trioserver.UDPServer"
             )
         return handler
 

@@ -35,6 +35,7 @@ class CallbackTask(CallbackLink):
         "_receiving",
         "_sending",
         "_stream",
+        "_unflushed",
         "_wait_draining",
         "_waiting",
     )
@@ -46,6 +47,7 @@ class CallbackTask(CallbackLink):
         self._reset()
         self._wait_draining = wait_draining
         self._sending = False
+        self._unflushed = False  # whether TLS has a part of what counts as sent
         self._broken_off = False  # whether a part of something was sent, and the rest will not be
         self._receiving = False  # whether it waits for input,
         self._waiting: trio.CancelScope | None = None  # or, of which there is no more, for the handler
@@ -112,7 +114,7 @@ class CallbackTask(CallbackLink):
         while not self.ending:
             if self._lost is not None:
                 raise self._lost
-            if self.unsent or stream.unflushed:
+            if self.unsent or self._unflushed:
                 await self._flush()
             elif self.more:
                 await trio.lowlevel.checkpoint()  # P10
@@ -177,7 +179,8 @@ class CallbackTask(CallbackLink):
         self.unsent = len(data) - sent
         if self.unsent:
             self._out = [memoryview(data)[sent:]]
-        if self.unsent or self._stream.unflushed or self._lost is not None:
+        self._unflushed = self._stream.unflushed
+        if self.unsent or self._unflushed or self._lost is not None:
             self._attend_soon()
 
     def _send_what_fits(self) -> None:
@@ -186,7 +189,7 @@ class CallbackTask(CallbackLink):
     async def _flush(self) -> None:
         """Send all that was written, and what is written meanwhile."""
         stream = self._stream
-        while self.unsent or stream.unflushed:
+        while self.unsent or self._unflushed:
             data = self._take_out()
             self._sending = self._broken_off = True
             try:
@@ -195,7 +198,7 @@ class CallbackTask(CallbackLink):
                     await stream.send_rest(memoryview(data)[sent:])
             finally:
                 self._sending = False
-            self._broken_off = False
+            self._broken_off = self._unflushed = False
             self.unsent -= len(data)
 
     async def _send_last(self, error: BaseException | None) -> None:

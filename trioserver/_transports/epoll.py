@@ -273,6 +273,7 @@ class Poller(trio.abc.Instrument):
         if timeout or not self._awaited:
             self._look()
 
+    @trio.lowlevel.enable_ki_protection  # what is told once must not be lost
     def _look(self) -> None:
         """Wake those whose sockets are ready."""
         found = self._epoll.poll(0, _MAX_EVENTS)

@@ -158,6 +158,9 @@ class SocketTransfer(RequestStream):
         looked = False
         deadline = _NEVER
         while True:
+            if self.called_off:  # and no other look: what the task is called for goes before input
+                self.drained = False
+                return False
             if not self.drained:
                 if self.budget <= 0:  # P10, and before the bytes are taken: a cancellation loses none
                     self.budget = OPERATIONS_PER_CHECKPOINT
@@ -169,7 +172,7 @@ class SocketTransfer(RequestStream):
                     return not self.end_of_stream
             endpoint = self._endpoint  # each time: while this one waited it may have become a TLS endpoint
             self.drained = False
-            if self.called_off or (until_drain and self._draining):
+            if until_drain and self._draining:
                 if looked:
                     return False
                 continue
@@ -357,7 +360,8 @@ class SocketTransfer(RequestStream):
             except trio.ClosedResourceError:
                 if self._closed or self._endpoint.socket.fileno() == -1:
                     raise
-                if timeout is not None and trio.current_time() >= deadline:
+                called_off = direction == READ and self.called_off  # goes before the timeout, too
+                if timeout is not None and trio.current_time() >= deadline and not called_off:
                     self.note_timeout(kind)
                     raise StreamTimeout(timeout) from None
                 if direction == READ:

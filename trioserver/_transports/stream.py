@@ -178,6 +178,8 @@ class RequestStream(trio.abc.HalfCloseableStream):
                 except trio.ClosedResourceError:  # or interrupted: look again
                     if self.closed:
                         raise
+                if self.buffer.size:  # another task has looked for a request meanwhile
+                    return self.buffer.take(max_bytes)
             return data
         await self.fill(max_bytes)
         return self.buffer.take(max_bytes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING
 
 import trio
@@ -74,7 +75,7 @@ class StreamWriter:
                     await outbox.flush()
                 return size
         if not isinstance(data, bytes):
-            data = memoryview(data).cast("B")
+            data = _as_view(data)
         if self._buffer_bytes or stream.buffer.size or (outbox is not None and not outbox.empty):
             return await self._gather(data)
         sent = stream.try_send(data)
@@ -115,3 +116,12 @@ class StreamWriter:
         """Send what was gathered. Where nothing is, this does nothing, and is no checkpoint."""
         if self._stream.outbox is not None:
             await self._stream.outbox.flush()
+
+
+def _as_view(data: ReadableBuffer) -> memoryview:
+    if inspect.iscoroutine(data):
+        data.close()
+        raise TypeError(
+            f"write() takes bytes, and got the coroutine {data.__qualname__}: is an 'await' missing?"
+        )
+    return memoryview(data).cast("B")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import threading
 import traceback
@@ -261,8 +262,20 @@ class BaseServer:
         companion.stop_if_idle()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Handle the request: call the handler class."""
-        self.RequestHandlerClass(request, client_address, self)
+        """Handle the request: call the handler class.
+
+        Raises:
+          TypeError: It is a handler of trioserver's, or an async function: nothing of it would be run.
+        """
+        handler = self.RequestHandlerClass(request, client_address, self)
+        if hasattr(handler, "__await__"):
+            if inspect.iscoroutine(handler):
+                handler.close()
+            raise TypeError(
+                f"RequestHandlerClass {self.RequestHandlerClass!r} has to be awaited, and "
+                f"{type(self).__name__} calls synchronous handlers: serve it by a server of trioserver's, or "
+                "derive it from trioserver_adapters.socketserver.BaseRequestHandler"
+            )
 
     def shutdown_request(self, request: Any) -> None:
         """Called to shut down and close a request."""
