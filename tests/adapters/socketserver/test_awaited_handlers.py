@@ -43,3 +43,22 @@ def test_handler_when_it_has_to_be_awaited_then_each_request_fails_and_says_what
     for error in errors:
         assert isinstance(error, TypeError)
         assert "has to be awaited, and Server calls synchronous handlers" in str(error)
+
+
+def test_handler_when_it_has_every_attribute_then_it_is_not_taken_for_one_that_has_to_be_awaited() -> None:
+    """Some make up their ``do_...`` methods in ``__getattr__``, and reply to the client there."""
+    asked: list[str] = []
+
+    class Obliging(socketserver.StreamRequestHandler):
+        def __getattr__(self, name: str) -> Any:
+            asked.append(name)
+            return lambda: None
+
+        def handle(self) -> None:
+            self.wfile.write(b"served")
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Obliging) as server:
+        with socket.create_connection(server.server_address) as client:
+            server.handle_request()
+            assert receive_all(client) == b"served"
+    assert asked == []
