@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
+from .busy_polling import BusyPolling
+
 if TYPE_CHECKING:
     import contextvars
     from collections.abc import Callable
@@ -144,15 +146,16 @@ class CallbackPoller:
     async def run(self) -> None:
         """Serve connections until cancelled; then end all of them (P1)."""
         fd = self._epoll.fileno()
+        look_again = BusyPolling().look_again
         try:
             while True:
                 # It may have been woken before it was cancelled: what is ready by now came too late.
                 await trio.lowlevel.checkpoint_if_cancelled()
                 found = self._turn()
                 # While something comes, look again in the next turn: cheaper than to register the descriptor
-                # with trio each time, and the next request of a single client is often there by then.
-                if found or self._left or self._changed:
-                    await trio.lowlevel.checkpoint()
+                # with trio each time.
+                if look_again(bool(found or self._left or self._changed)):
+                    await trio.lowlevel.cancel_shielded_checkpoint()
                     continue
                 self._waiting = True
                 try:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from .busy_polling import BusyPolling
 from .endpoint import KernelEndpoint
 
 if TYPE_CHECKING:
@@ -293,6 +294,7 @@ class Poller(trio.abc.Instrument):
 
     async def run(self) -> None:
         """Keep trio awake for the inner epoll; runs until cancelled."""
+        look_again = BusyPolling().look_again
         trio.lowlevel.add_instrument(self)
         try:
             while True:
@@ -302,7 +304,7 @@ class Poller(trio.abc.Instrument):
                 if not self._events:
                     self._look()
                 # While events come, stay runnable: cheaper than to register the descriptor each time.
-                while self._events:
+                while look_again(self._events):
                     self._events = False
                     await trio.lowlevel.cancel_shielded_checkpoint()
         finally:
