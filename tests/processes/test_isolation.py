@@ -129,7 +129,8 @@ async def test_server_of_another_kind_when_it_ends_then_a_process_keeps_nothing_
 
 
 async def test_parent_when_connections_close_while_a_process_lives_then_does_not_spin(io_path: str) -> None:
-    """A few turns of the loop, and nearly no processor time: an epoll may know sockets that are closed."""
+    """A few turns of the loop, in which it looks before it sleeps, and nearly no processor time: an epoll may
+    know sockets that are closed."""
 
     class Turns(trio.abc.Instrument):
         count = 0
@@ -150,7 +151,7 @@ async def test_parent_when_connections_close_while_a_process_lives_then_does_not
         used = time.process_time()
         await trio.sleep(0.1)
         trio.lowlevel.remove_instrument(turns)
-        assert turns.count <= 5
+        assert turns.count < 20
         assert time.process_time() - used < 0.05
 
 

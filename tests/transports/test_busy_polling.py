@@ -13,7 +13,7 @@ import trio.testing
 import trioserver
 from trioserver._transports.busy_polling import BusyPolling
 
-TURNS = 4
+TURNS = 6
 
 
 def turns_until_sleep(polling: BusyPolling) -> int:
@@ -47,18 +47,27 @@ def test_busy_polling_when_it_was_in_vain_then_it_is_tried_ever_more_seldom() ->
 
 
 @pytest.mark.parametrize("turn", range(1, TURNS))
-def test_busy_polling_when_it_paid_then_the_next_failure_is_as_the_first_one(turn: int) -> None:
-    """Something came in one of the turns that would have been slept through."""
+def test_busy_polling_when_it_paid_once_then_the_next_failure_is_as_the_one_before(turn: int) -> None:
+    """Something came in one of the turns that would have been slept through, as it does now and then."""
     polling = BusyPolling()
-    for _ in range(8):
-        turns_until_sleep(polling)
-    while turns_until_sleep(polling) != TURNS:
-        pass
-    while not polling.look_again(False):  # skipped ones
-        pass
-    for _ in range(turn - 1):
+    sleeps = [turns_until_sleep(polling) for _ in range(1 + 1 + 1 + 2 + 1 + 4 + 1 + 8)]  # tries, and skips
+    assert sleeps[-9:] == [TURNS] + [1] * 8
+    for _ in range(turn):
         assert polling.look_again(False)
-    assert [turns_until_sleep(polling) for _ in range(6)] == [TURNS, 1, TURNS, 1, 1, TURNS]
+    sleeps = [turns_until_sleep(polling) for _ in range(10)]
+    assert sleeps == [TURNS] + [1] * 8 + [TURNS]
+
+
+def test_busy_polling_when_it_pays_each_time_then_no_sleep_is_skipped_after_a_failure() -> None:
+    polling = BusyPolling()
+    for _ in range(300):
+        turns_until_sleep(polling)
+    while not polling.look_again(False):
+        pass
+    for _ in range(8):
+        assert polling.look_again(True)
+        assert polling.look_again(False)
+    assert [turns_until_sleep(polling) for _ in range(3)] == [TURNS, 1, TURNS]
 
 
 class EchoLines(trioserver.StreamRequestHandler):

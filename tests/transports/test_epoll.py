@@ -323,6 +323,57 @@ async def test_wait_when_the_endpoint_is_closed_then_it_raises(epoll: Wires) -> 
                 await wait()
 
 
+async def test_socket_when_it_was_detached_then_it_wakes_the_server_no_longer(epoll: Wires) -> None:
+    """Its description stays open, with a program's other half or a child, and must not stay in the epoll."""
+    near, far = epoll.raw()
+    endpoint = epoll.endpoint(near)
+    far.send(b"x")
+    await endpoint.wait_readable()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(endpoint.wait_readable)
+        await trio.testing.wait_all_tasks_blocked()  # registered
+        nursery.cancel_scope.cancel()
+    taken = socket.socket(fileno=near.detach())
+    endpoint.close()
+    assert epoll.poller is not None
+    with taken:
+        far.send(b"y")
+        assert epoll.poller._epoll.poll(0) == []
+
+
+async def test_poller_when_events_come_on_and_on_then_it_can_be_cancelled(epoll: Wires) -> None:
+    """It never sleeps then, which is where it would be cancelled otherwise; a shutdown would have no end."""
+    near, far = epoll.raw()
+    poller = Poller()
+    ended = False
+    turns = 0
+
+    async def run(scope: trio.CancelScope) -> None:
+        nonlocal ended
+        with scope:
+            await poller.run()
+        ended = True
+
+    endpoint = poller.endpoint(near)
+    poller.register(endpoint)
+    poller.forget(endpoint)  # so nothing takes it out of the epoll
+    scope = trio.CancelScope()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, scope)
+        for _ in range(20):
+            far.send(b"x")
+            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()
+        scope.cancel()
+        while not ended and turns < 20:
+            turns += 1
+            far.send(b"x")
+            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()
+    poller.close()
+    assert turns < 5
+
+
 async def test_poller_when_it_was_closed_then_closing_again_is_fine(epoll: Wires) -> None:
     """Closing is idempotent."""
     poller = Poller()

@@ -253,9 +253,13 @@ class Poller(trio.abc.Instrument):
 
     def unregister(self, endpoint: EpollEndpoint) -> None:
         """Watch a socket no longer, which stays open."""
-        if (fd := endpoint.socket.fileno()) != -1:
+        fd = endpoint.socket.fileno()
+        if fd == -1:  # detached, or closed behind our back
+            with contextlib.suppress(ValueError):
+                fd = self._endpoints.index(endpoint)
+        if fd != -1:
             self._endpoints[fd] = None
-            # Closed behind our back, or another's by now. An instrument that raises is not called again.
+            # It is another's by now, perhaps. An instrument that raises is not called again.
             with contextlib.suppress(OSError):
                 self._epoll.unregister(fd)
 
@@ -267,6 +271,8 @@ class Poller(trio.abc.Instrument):
         """
         if (fd := endpoint.socket.fileno()) != -1:
             self._endpoints[fd] = None
+        else:  # detached, it is not closed
+            self.unregister(endpoint)
 
     def after_io_wait(self, timeout: float) -> None:
         """Called by trio after each of its I/O waits: see who is ready."""
@@ -306,7 +312,7 @@ class Poller(trio.abc.Instrument):
                 # While events come, stay runnable: cheaper than to register the descriptor each time.
                 while look_again(self._events):
                     self._events = False
-                    await trio.lowlevel.cancel_shielded_checkpoint()
+                    await trio.lowlevel.checkpoint()
         finally:
             trio.lowlevel.remove_instrument(self)
 

@@ -268,7 +268,7 @@ class BaseServer:
           TypeError: It is a handler of trioserver's, or an async function: nothing of it would be run.
         """
         handler = self.RequestHandlerClass(request, client_address, self)
-        if inspect.isawaitable(handler):  # asks its class: a handler may have a ``__getattr__`` that acts
+        if inspect.isawaitable(handler):  # and not hasattr(): a handler may have a ``__getattr__`` that acts
             if inspect.iscoroutine(handler):
                 handler.close()
             raise TypeError(
