@@ -265,17 +265,23 @@ class BaseServer:
         """Handle the request: call the handler class.
 
         Raises:
-          TypeError: It is a handler of trioserver's, or an async function: nothing of it would be run.
+          TypeError: It is a handler class of trioserver's, or has to be awaited: nothing would be run.
         """
-        handler = self.RequestHandlerClass(request, client_address, self)
+        handler_class: Any = self.RequestHandlerClass
+        if isinstance(handler_class, type) and issubclass(handler_class, trioserver.BaseRequestHandler):
+            raise self._no_synchronous_handler()
+        handler = handler_class(request, client_address, self)
         if inspect.isawaitable(handler):  # and not hasattr(): a handler may have a ``__getattr__`` that acts
             if inspect.iscoroutine(handler):
                 handler.close()
-            raise TypeError(
-                f"RequestHandlerClass {self.RequestHandlerClass!r} has to be awaited, and "
-                f"{type(self).__name__} calls synchronous handlers: serve it by a server of trioserver's, or "
-                "derive it from trioserver_adapters.socketserver.BaseRequestHandler"
-            )
+            raise self._no_synchronous_handler()
+
+    def _no_synchronous_handler(self) -> TypeError:
+        return TypeError(
+            f"RequestHandlerClass {self.RequestHandlerClass!r} is no synchronous handler, and "
+            f"{type(self).__name__} calls no others: serve it by a server of trioserver's, or derive it from "
+            "trioserver_adapters.socketserver.BaseRequestHandler"
+        )
 
     def shutdown_request(self, request: Any) -> None:
         """Called to shut down and close a request."""

@@ -1,4 +1,4 @@
-"""A handler that would have to be awaited, in the drop-in: where the stdlib is silent it says so."""
+"""A handler that is not synchronous, in the drop-in: where the stdlib is silent it says so."""
 
 from __future__ import annotations
 
@@ -19,12 +19,23 @@ class Awaited(trioserver.StreamRequestHandler):
         await self.wfile.write(b"never")
 
 
+class InPlace(trioserver.CallbackRequestHandler):
+    def data_received(self, data: bytes) -> None:
+        """Echo it."""
+        self.write(data)
+
+
+class OfDatagrams(trioserver.DatagramRequestHandler):
+    async def handle(self) -> None:
+        """Never called."""
+
+
 async def awaited(request: Any, client_address: Any, server: Any) -> None:
     """An async function."""
 
 
-@pytest.mark.parametrize("handler", [Awaited, awaited])
-def test_handler_when_it_has_to_be_awaited_then_each_request_fails_and_says_what_would_serve_it(
+@pytest.mark.parametrize("handler", [Awaited, InPlace, OfDatagrams, awaited])
+def test_handler_when_it_is_not_synchronous_then_each_request_fails_and_says_what_would_serve_it(
     handler: Any,
 ) -> None:
     """The server goes on, as with any error of a handler's; there is no warning of a coroutine beside it."""
@@ -42,7 +53,7 @@ def test_handler_when_it_has_to_be_awaited_then_each_request_fails_and_says_what
     assert len(errors) == 2
     for error in errors:
         assert isinstance(error, TypeError)
-        assert "has to be awaited, and Server calls synchronous handlers" in str(error)
+        assert "is no synchronous handler, and Server calls no others" in str(error)
 
 
 def test_handler_when_it_has_every_attribute_then_it_is_not_taken_for_one_that_has_to_be_awaited() -> None:
