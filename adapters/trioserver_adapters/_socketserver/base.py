@@ -269,19 +269,12 @@ class BaseServer:
         """
         handler_class: Any = self.RequestHandlerClass
         if isinstance(handler_class, type) and issubclass(handler_class, trioserver.BaseRequestHandler):
-            raise self._no_synchronous_handler()
+            raise _not_synchronous(self)
         handler = handler_class(request, client_address, self)
         if inspect.isawaitable(handler):  # and not hasattr(): a handler may have a ``__getattr__`` that acts
             if inspect.iscoroutine(handler):
                 handler.close()
-            raise self._no_synchronous_handler()
-
-    def _no_synchronous_handler(self) -> TypeError:
-        return TypeError(
-            f"RequestHandlerClass {self.RequestHandlerClass!r} is no synchronous handler, and "
-            f"{type(self).__name__} calls no others: serve it by a server of trioserver's, or derive it from "
-            "trioserver_adapters.socketserver.BaseRequestHandler"
-        )
+            raise _not_synchronous(self)
 
     def shutdown_request(self, request: Any) -> None:
         """Called to shut down and close a request."""
@@ -302,3 +295,11 @@ class BaseServer:
 
     def __exit__(self, *args: object) -> None:
         self.server_close()
+
+
+def _not_synchronous(server: BaseServer) -> TypeError:
+    return TypeError(
+        f"RequestHandlerClass {server.RequestHandlerClass!r} is no synchronous handler, and "
+        f"{type(server).__name__} calls no others: serve it by a server of trioserver's, or derive it from "
+        "trioserver_adapters.socketserver.BaseRequestHandler"
+    )
