@@ -129,8 +129,7 @@ async def test_server_of_another_kind_when_it_ends_then_a_process_keeps_nothing_
 
 
 async def test_parent_when_connections_close_while_a_process_lives_then_does_not_spin(io_path: str) -> None:
-    """A few turns of the loop, in which it looks before it sleeps, and nearly no processor time: an epoll may
-    know sockets that are closed."""
+    """A few turns of the loop, and nearly no processor time: an epoll may know sockets that are closed."""
 
     class Turns(trio.abc.Instrument):
         count = 0
@@ -146,12 +145,13 @@ async def test_parent_when_connections_close_while_a_process_lives_then_does_not
                 await client.send_all(b"x")
                 assert await receive_all(client) == b""
         await wait_until(lambda: len(server.requests) == 1)
+        await trio.testing.wait_all_tasks_blocked()  # it looks for some turns before it sleeps
         turns = Turns()
         trio.lowlevel.add_instrument(turns)
         used = time.process_time()
         await trio.sleep(0.1)
         trio.lowlevel.remove_instrument(turns)
-        assert turns.count < 20
+        assert turns.count <= 5
         assert time.process_time() - used < 0.05
 
 

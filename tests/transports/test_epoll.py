@@ -65,12 +65,17 @@ async def busy_turns_in(seconds: float) -> int:
     return turns.busy
 
 
-async def send_while_nobody_waits(stream: SocketStream, peer: socket.socket, count: int) -> None:
-    """Send so many bytes to a stream that has waited once, each an event that is seen."""
+async def wait_in_vain(wait: Callable[[], Awaitable[object]]) -> None:
+    """Wait for a socket, which is watched from then on, and give up."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(stream.receive_some)
+        nursery.start_soon(wait)
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
+
+
+async def send_while_nobody_waits(stream: SocketStream, peer: socket.socket, count: int) -> None:
+    """Send so many bytes to a stream that has waited once, each an event that is seen."""
+    await wait_in_vain(stream.receive_some)
     for _ in range(count):
         peer.send(b"x")
         await trio.testing.wait_all_tasks_blocked(0.001)
@@ -241,10 +246,7 @@ async def test_descriptor_number_when_a_child_keeps_the_old_socket_then_the_new_
 ) -> None:
     """Events of a connection that a forked child still has come under a number that is another's by then."""
     first, peer = epoll.with_peer()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(first.receive_some)
-        await trio.testing.wait_all_tasks_blocked()  # registered
-        nursery.cancel_scope.cancel()
+    await wait_in_vain(first.receive_some)
     number = first.socket.fileno()
     kept = os.dup(number)  # as the child has it: the description stays open, and in the epoll
     try:
@@ -273,10 +275,7 @@ async def test_wait_when_cancelled_then_the_endpoint_can_be_waited_for_again(epo
             endpoint.send_nowait(bytes(65536))
     for wait in (endpoint.wait_readable, endpoint.wait_writable):
         for _ in range(3):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(wait)
-                await trio.testing.wait_all_tasks_blocked()
-                nursery.cancel_scope.cancel()
+            await wait_in_vain(wait)
     far.send(b"x")
     with trio.fail_after(5):
         await endpoint.wait_readable()
@@ -329,10 +328,7 @@ async def test_socket_when_it_was_detached_then_it_wakes_the_server_no_longer(ep
     endpoint = epoll.endpoint(near)
     far.send(b"x")
     await endpoint.wait_readable()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(endpoint.wait_readable)
-        await trio.testing.wait_all_tasks_blocked()  # registered
-        nursery.cancel_scope.cancel()
+    await wait_in_vain(endpoint.wait_readable)
     taken = socket.socket(fileno=near.detach())
     endpoint.close()
     assert epoll.poller is not None
@@ -354,6 +350,11 @@ async def test_poller_when_events_come_on_and_on_then_it_can_be_cancelled(epoll:
             await poller.run()
         ended = True
 
+    async def event_in_every_other_turn() -> None:
+        far.send(b"x")
+        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
+
     endpoint = poller.endpoint(near)
     poller.register(endpoint)
     poller.forget(endpoint)  # so nothing takes it out of the epoll
@@ -361,15 +362,11 @@ async def test_poller_when_events_come_on_and_on_then_it_can_be_cancelled(epoll:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run, scope)
         for _ in range(20):
-            far.send(b"x")
-            await trio.lowlevel.checkpoint()
-            await trio.lowlevel.checkpoint()
+            await event_in_every_other_turn()
         scope.cancel()
         while not ended and turns < 20:
             turns += 1
-            far.send(b"x")
-            await trio.lowlevel.checkpoint()
-            await trio.lowlevel.checkpoint()
+            await event_in_every_other_turn()
     poller.close()
     assert turns < 5
 
